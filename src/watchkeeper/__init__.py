@@ -1,0 +1,3 @@
+"""Watchkeeper: automation that production can trust."""
+
+__version__ = "0.1.0"
