@@ -5,7 +5,7 @@ Conventions, in the whole project:
 - An *instant* is an aware `datetime` in UTC; names end in `_at`.
 - A *duration* is an `int` of milliseconds; names end in `_ms`. No floats in anything that is hashed;
   ratios are integers in parts per million (`_ppm`).
-- Nouns are `msgspec.Struct`s, frozen and keyword-only. Fields are added at the end, with a default.
+- Nouns are `class X(Struct, frozen=True, kw_only=True)`. Fields are added at the end, with a default.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 Labels = dict[str, str]
 Instant = datetime
@@ -23,10 +24,6 @@ Instant = datetime
 INTEGER_MAX: Final = 2**53  # beyond it a JSON reader may round; nothing hashed may hold more
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of every noun: frozen, keyword-only, compared by value."""
 
 
 class Severity(StrEnum):
@@ -69,7 +66,7 @@ def severity_of(labels: Mapping[str, str]) -> Severity:
     return _SEVERITY_WORDS.get(labels.get("severity", "").strip().lower(), Severity.WARNING)
 
 
-class Window(Value):
+class Window(Struct, frozen=True, kw_only=True):
     """A span of time, `from_at` included, `until_at` excluded. Open-ended when `until_at` is None."""
 
     from_at: Instant
@@ -77,9 +74,6 @@ class Window(Value):
 
     def holds(self, at: Instant) -> bool:
         return self.from_at <= at and (self.until_at is None or at < self.until_at)
-
-
-# -- instants and durations ------------------------------------------------------------------------
 
 
 def instant(text: str) -> Instant:
@@ -130,9 +124,6 @@ def duration_text(duration_ms: int) -> str:
     return words or "0s"
 
 
-# -- ids -------------------------------------------------------------------------------------------
-
-
 def id_new(prefix: str, at: Instant, entropy: bytes) -> str:
     """`<prefix>_<uuidv7>`: sorts by time. `entropy` is ten bytes: the shell's dice, or a digest.
 
@@ -158,8 +149,6 @@ def id_short(identity: str) -> str:
 
 # -- the one encoding ------------------------------------------------------------------------------
 
-_canonical: Final = msgspec.json.Encoder(order="sorted", enc_hook=lambda value: _plain(value))
-
 
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
@@ -167,6 +156,9 @@ def _plain(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(value)
     raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+_canonical: Final = msgspec.json.Encoder(order="sorted", enc_hook=_plain)
 
 
 def canonical(value: Any) -> bytes:

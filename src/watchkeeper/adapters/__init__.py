@@ -1,1 +1,1 @@
-""""""
+"""One folder or file for each thing outside."""

@@ -1,1 +1,1 @@
-""""""
+"""Entity files to a catalogue: services, dependencies, owners, blast radius."""

@@ -1,1 +1,1 @@
-""""""
+"""Signals to alerts to incidents."""

@@ -1,1 +1,1 @@
-""""""
+"""An alert and a situation to a decision."""

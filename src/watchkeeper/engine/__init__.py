@@ -1,1 +1,1 @@
-""""""
+"""What performs: the pipeline, the runner, the outbox, the clock."""

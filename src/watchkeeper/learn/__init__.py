@@ -1,1 +1,1 @@
-""""""
+"""History to measures."""

@@ -1,1 +1,1 @@
-""""""
+"""Any fact to an entry: Merkle tree, checkpoints, proofs."""

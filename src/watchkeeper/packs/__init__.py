@@ -1,1 +1,1 @@
-""""""
+"""Files to a rulebook: rules, runbooks, risk class, scenarios."""

@@ -1,1 +1,1 @@
-""""""
+"""Facts to what people read."""

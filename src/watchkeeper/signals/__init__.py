@@ -1,1 +1,1 @@
-""""""
+"""Bytes to signals: one parser for each wire format, heartbeats, staleness."""

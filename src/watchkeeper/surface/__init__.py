@@ -1,1 +1,1 @@
-""""""
+"""What people and scripts touch: API and command line."""

@@ -1,1 +1,1 @@
-""""""
+"""Samples to a result: healthy, unhealthy, inconclusive."""
