@@ -18,7 +18,8 @@ class Pack(Struct, frozen=True, kw_only=True):
 
 class Rulebook(Struct, frozen=True, kw_only=True):
     """`index` maps (label, value) to the rules that demand it under the label with the fewest rules; a rule
-    stands under one label only, so that matching costs what matches and not what exists."""
+    stands under one label only, so that matching costs what matches and not what exists.
+    """
 
     digest: str
     packs: dict[str, Pack]
