@@ -1,0 +1,365 @@
+"""A run: one durable execution of a runbook, as a value that its journal alone rebuilds.
+
+Three functions carry it (`execute.machine`):
+
+- `start(plan, opened) -> Run`, then `advance(run, event) -> Run` for each journal event, in order of its number;
+- `pending(run, now) -> tuple[Command, ...]` says what to do next.
+
+The engine performs commands and answers each with exactly one event, committed before anything else happens.
+An event that does not fit the state raises `errors.Conflict`: two drivers, or a journal that was altered.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+from watchkeeper.guards.situation import Target
+from watchkeeper.packs.runbook import Runbook
+from watchkeeper.values import Instant
+from watchkeeper.verify.sample import Result
+
+
+class Status(StrEnum):
+    WAITING = "waiting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    IN_DOUBT = "in_doubt"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNDONE = "undone"
+    UNDO_FAILED = "undo_failed"
+    STOPPED = "stopped"
+    LAPSED = "lapsed"
+    CANCELLED = "cancelled"
+    CLOSED = "closed"
+
+
+ENDED = frozenset(
+    {
+        Status.SUCCEEDED,
+        Status.FAILED,
+        Status.UNDONE,
+        Status.UNDO_FAILED,
+        Status.STOPPED,
+        Status.LAPSED,
+        Status.CANCELLED,
+        Status.CLOSED,
+    }
+)
+
+
+class StepStatus(StrEnum):
+    PENDING = "pending"
+    DUE = "due"
+    INTENDED = "intended"
+    DONE = "done"
+    FAILED = "failed"
+    IN_DOUBT = "in_doubt"
+    SKIPPED = "skipped"
+    UNDONE = "undone"
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What a run carries out: the runbook, every runbook it calls, its targets and literal parameters.
+
+    `digest` names the configuration that compiled it; a run in flight keeps it.
+    """
+
+    configuration: str
+    runbook: Runbook
+    called: dict[str, Runbook]
+    targets: tuple[Target, ...]
+    arguments: dict[str, Any]
+    alert: dict[str, Any]
+    drill: bool = False
+
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
+    """What happened, in the past participle. `at` is the performer's time. Fields are added at the end."""
+
+    at: Instant
+
+
+class Opened(Event, tag="opened"):
+    """First event of every run. `key_root` seeds idempotency keys; `waiting_for` is an approval or ""."""
+
+    run: str
+    decision: str
+    runbook: str
+    configuration: str
+    key_root: str
+    start_by_at: Instant
+    waiting_for: str = ""
+    actor: str = "automation"
+
+
+class Admitted(Event, tag="admitted"):
+    """The last approval was given and the claims are held: waiting -> queued."""
+
+    start_by_at: Instant
+
+
+class Started(Event, tag="started"):
+    """The guards of *start* were clear: queued -> running. `timeout_at` ends the run."""
+
+    timeout_at: Instant
+    fence: int = 0
+
+
+class StepDue(Event, tag="step_due"):
+    """A step fell due: its `when` and arguments were evaluated once. `skipped` when `when` was false.
+
+    `arguments` are literal (secrets as references); `broken` is the sentence when an expression failed.
+    """
+
+    path: str
+    arguments: dict[str, Any] = {}
+    skipped: bool = False
+    broken: str = ""
+    timeout_ms: int = 0
+
+
+class Intended(Event, tag="intended"):
+    """Intent to send an effect, committed before it is sent. `undo` says which side of the step.
+
+    `key` is the idempotency key, `fence` the fencing token, `children` names started processes (pid, start ticks).
+    """
+
+    path: str
+    attempt: int
+    key: str
+    undo: bool = False
+    fence: int = 0
+    performer: str = ""
+
+
+class Child(Event, tag="child"):
+    """A process started for an intended step, so that a successor can end what is left over."""
+
+    path: str
+    pid: int
+    start_ticks: int
+
+
+class Done(Event, tag="done"):
+    """The effect is known to have happened. `output` is bounded and scrubbed."""
+
+    path: str
+    attempt: int
+    undo: bool = False
+    output: dict[str, Any] = {}
+
+
+class Failed(Event, tag="failed"):
+    """The effect is known not to have happened, or the target refused it.
+
+    `error` is the class (`unavailable`, `rejected`, `denied`, `timeout`, `inconclusive`, `unhealthy`), `retry_at`
+    is set when another attempt was scheduled by the step's retry data and the budget allowed it.
+    """
+
+    path: str
+    attempt: int
+    error: str
+    why: str
+    undo: bool = False
+    retry_at: Instant | None = None
+
+
+class Doubted(Event, tag="doubted"):
+    """Sent, outcome unknown. `ask_at` is when a `check` may first be asked (intent + time-out)."""
+
+    path: str
+    attempt: int
+    why: str
+    undo: bool = False
+    ask_at: Instant | None = None
+
+
+class Probed(Event, tag="probed"):
+    """The `check` answered: `happened` True, False, or None (it could not tell: a person decides)."""
+
+    path: str
+    happened: bool | None
+    why: str = ""
+    output: dict[str, Any] = {}
+
+
+class Settled(Event, tag="settled"):
+    """A person said what became of a step in doubt: `did`, `did_not`."""
+
+    path: str
+    happened: bool
+    by: str
+    why: str = ""
+
+
+class Verified(Event, tag="verified"):
+    """A verification ended. `healed_by_itself` when the target was healthy before any effect."""
+
+    path: str
+    result: Result
+    why: str
+    samples: int = 0
+    healthy: int = 0
+    undo: bool = False
+    healed_by_itself: bool = False
+
+
+class Asked(Event, tag="asked"):
+    """A step's approval request was stored and told."""
+
+    path: str
+    approval: str
+    until_at: Instant
+
+
+class Answered(Event, tag="answered"):
+    path: str
+    approval: str
+    approved: bool
+    by: str
+    why: str = ""
+
+
+class Held(Event, tag="held"):
+    """A guard of *continue* said no at a safe point; `on_stop` follows. `guard` names it."""
+
+    guard: str
+    why: str
+    stay: bool = False
+
+
+class Paused(Event, tag="paused"):
+    by: str
+    why: str = ""
+
+
+class Resumed(Event, tag="resumed"):
+    by: str
+    why: str = ""
+
+
+class CancelAsked(Event, tag="cancel_asked"):
+    """A person cancels: at the next safe point the run follows `on_stop`."""
+
+    by: str
+    why: str = ""
+
+
+class NoLongerNeeded(Event, tag="no_longer_needed"):
+    """The episode resolved. Before the first effect the run lapses; after it, it goes on to its verification."""
+
+    why: str
+
+
+class Ended(Event, tag="ended"):
+    """The last event. Nothing follows it. `state` says in words how the target was left."""
+
+    status: Status
+    why: str
+    state: str = ""
+
+
+JournalEvent = (
+    Opened
+    | Admitted
+    | Started
+    | StepDue
+    | Intended
+    | Child
+    | Done
+    | Failed
+    | Doubted
+    | Probed
+    | Settled
+    | Verified
+    | Asked
+    | Answered
+    | Held
+    | Paused
+    | Resumed
+    | CancelAsked
+    | NoLongerNeeded
+    | Ended
+)
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """What to do next, in the imperative. `start_by_at`: past it the command lapses instead of being performed."""
+
+    run: str
+    start_by_at: Instant
+
+
+class Begin(Command, tag="begin"):
+    """Ask the guards of *start*, then answer `Started`, `Held` or `Ended` (lapsed)."""
+
+
+class Evaluate(Command, tag="evaluate"):
+    """Evaluate `when` and arguments of the step at `path` with the run's bindings -> `StepDue`."""
+
+    path: str
+    undo: bool = False
+
+
+class Perform(Command, tag="perform"):
+    """Ask the guards of the moment, commit `Intended`, send the effect -> `Done`, `Failed` or `Doubted`.
+
+    `safe_point` says that hold, freeze and stop take effect here. For a step that resumes after a crash
+    `repeat` is True: the intent exists and its target honours a repetition.
+    """
+
+    path: str
+    attempt: int
+    key: str
+    arguments: dict[str, Any]
+    timeout_ms: int
+    undo: bool = False
+    safe_point: bool = True
+    repeat: bool = False
+
+
+class Probe(Command, tag="probe"):
+    """Ask the step's `check` whether the effect happened -> `Probed`. Not before `not_before_at`."""
+
+    path: str
+    not_before_at: Instant
+    arguments: dict[str, Any]
+
+
+class Verify(Command, tag="verify"):
+    """Sample until the verification ends -> `Verified`."""
+
+    path: str
+    arguments: dict[str, Any]
+    undo: bool = False
+
+
+class Request(Command, tag="request"):
+    """Store a step's approval request and tell people -> `Asked`."""
+
+    path: str
+    arguments: dict[str, Any]
+
+
+class Sleep(Command, tag="sleep"):
+    """Nothing is due before `until_at` (a retry, an approval's deadline, the run's time-out)."""
+
+    until_at: Instant
+
+
+class Doubt(Command, tag="doubt"):
+    """A step that cannot be decided by itself: tell a person now and every 30 minutes -> `Doubted` already stored."""
+
+    path: str
+    why: str
+
+
+class End(Command, tag="end"):
+    """Commit `Ended` and release the claims."""
+
+    status: Status
+    why: str
+    state: str = ""
