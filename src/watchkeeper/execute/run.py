@@ -82,7 +82,7 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
     at: Instant
 
 
-class Opened(Event, tag="opened"):
+class Opened(Event, frozen=True, kw_only=True, tag="opened"):
     """First event of every run. `key_root` seeds idempotency keys; `waiting_for` is an approval or ""."""
 
     run: str
@@ -95,20 +95,20 @@ class Opened(Event, tag="opened"):
     actor: str = "automation"
 
 
-class Admitted(Event, tag="admitted"):
+class Admitted(Event, frozen=True, kw_only=True, tag="admitted"):
     """The last approval was given and the claims are held: waiting -> queued."""
 
     start_by_at: Instant
 
 
-class Started(Event, tag="started"):
+class Started(Event, frozen=True, kw_only=True, tag="started"):
     """The guards of *start* were clear: queued -> running. `timeout_at` ends the run."""
 
     timeout_at: Instant
     fence: int = 0
 
 
-class StepDue(Event, tag="step_due"):
+class StepDue(Event, frozen=True, kw_only=True, tag="step_due"):
     """A step fell due: its `when` and arguments were evaluated once. `skipped` when `when` was false.
 
     `arguments` are literal (secrets as references); `broken` is the sentence when an expression failed.
@@ -121,7 +121,7 @@ class StepDue(Event, tag="step_due"):
     timeout_ms: int = 0
 
 
-class Intended(Event, tag="intended"):
+class Intended(Event, frozen=True, kw_only=True, tag="intended"):
     """Intent to send an effect, committed before it is sent. `undo` says which side of the step.
 
     `key` is the idempotency key, `fence` the fencing token, `children` names started processes (pid, start ticks).
@@ -135,7 +135,7 @@ class Intended(Event, tag="intended"):
     performer: str = ""
 
 
-class Child(Event, tag="child"):
+class Child(Event, frozen=True, kw_only=True, tag="child"):
     """A process started for an intended step, so that a successor can end what is left over."""
 
     path: str
@@ -143,7 +143,7 @@ class Child(Event, tag="child"):
     start_ticks: int
 
 
-class Done(Event, tag="done"):
+class Done(Event, frozen=True, kw_only=True, tag="done"):
     """The effect is known to have happened. `output` is bounded and scrubbed."""
 
     path: str
@@ -152,7 +152,7 @@ class Done(Event, tag="done"):
     output: dict[str, Any] = {}
 
 
-class Failed(Event, tag="failed"):
+class Failed(Event, frozen=True, kw_only=True, tag="failed"):
     """The effect is known not to have happened, or the target refused it.
 
     `error` is the class (`unavailable`, `rejected`, `denied`, `timeout`, `inconclusive`, `unhealthy`), `retry_at`
@@ -167,7 +167,7 @@ class Failed(Event, tag="failed"):
     retry_at: Instant | None = None
 
 
-class Doubted(Event, tag="doubted"):
+class Doubted(Event, frozen=True, kw_only=True, tag="doubted"):
     """Sent, outcome unknown. `ask_at` is when a `check` may first be asked (intent + time-out)."""
 
     path: str
@@ -177,7 +177,7 @@ class Doubted(Event, tag="doubted"):
     ask_at: Instant | None = None
 
 
-class Probed(Event, tag="probed"):
+class Probed(Event, frozen=True, kw_only=True, tag="probed"):
     """The `check` answered: `happened` True, False, or None (it could not tell: a person decides)."""
 
     path: str
@@ -186,7 +186,7 @@ class Probed(Event, tag="probed"):
     output: dict[str, Any] = {}
 
 
-class Settled(Event, tag="settled"):
+class Settled(Event, frozen=True, kw_only=True, tag="settled"):
     """A person said what became of a step in doubt: `did`, `did_not`."""
 
     path: str
@@ -195,7 +195,7 @@ class Settled(Event, tag="settled"):
     why: str = ""
 
 
-class Verified(Event, tag="verified"):
+class Verified(Event, frozen=True, kw_only=True, tag="verified"):
     """A verification ended. `healed_by_itself` when the target was healthy before any effect."""
 
     path: str
@@ -207,7 +207,7 @@ class Verified(Event, tag="verified"):
     healed_by_itself: bool = False
 
 
-class Asked(Event, tag="asked"):
+class Asked(Event, frozen=True, kw_only=True, tag="asked"):
     """A step's approval request was stored and told."""
 
     path: str
@@ -215,7 +215,7 @@ class Asked(Event, tag="asked"):
     until_at: Instant
 
 
-class Answered(Event, tag="answered"):
+class Answered(Event, frozen=True, kw_only=True, tag="answered"):
     path: str
     approval: str
     approved: bool
@@ -223,7 +223,7 @@ class Answered(Event, tag="answered"):
     why: str = ""
 
 
-class Held(Event, tag="held"):
+class Held(Event, frozen=True, kw_only=True, tag="held"):
     """A guard of *continue* said no at a safe point; `on_stop` follows. `guard` names it."""
 
     guard: str
@@ -231,30 +231,30 @@ class Held(Event, tag="held"):
     stay: bool = False
 
 
-class Paused(Event, tag="paused"):
+class Paused(Event, frozen=True, kw_only=True, tag="paused"):
     by: str
     why: str = ""
 
 
-class Resumed(Event, tag="resumed"):
+class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
     by: str
     why: str = ""
 
 
-class CancelAsked(Event, tag="cancel_asked"):
+class CancelAsked(Event, frozen=True, kw_only=True, tag="cancel_asked"):
     """A person cancels: at the next safe point the run follows `on_stop`."""
 
     by: str
     why: str = ""
 
 
-class NoLongerNeeded(Event, tag="no_longer_needed"):
+class NoLongerNeeded(Event, frozen=True, kw_only=True, tag="no_longer_needed"):
     """The episode resolved. Before the first effect the run lapses; after it, it goes on to its verification."""
 
     why: str
 
 
-class Ended(Event, tag="ended"):
+class Ended(Event, frozen=True, kw_only=True, tag="ended"):
     """The last event. Nothing follows it. `state` says in words how the target was left."""
 
     status: Status
@@ -293,18 +293,18 @@ class Command(Struct, frozen=True, kw_only=True):
     start_by_at: Instant
 
 
-class Begin(Command, tag="begin"):
+class Begin(Command, frozen=True, kw_only=True, tag="begin"):
     """Ask the guards of *start*, then answer `Started`, `Held` or `Ended` (lapsed)."""
 
 
-class Evaluate(Command, tag="evaluate"):
+class Evaluate(Command, frozen=True, kw_only=True, tag="evaluate"):
     """Evaluate `when` and arguments of the step at `path` with the run's bindings -> `StepDue`."""
 
     path: str
     undo: bool = False
 
 
-class Perform(Command, tag="perform"):
+class Perform(Command, frozen=True, kw_only=True, tag="perform"):
     """Ask the guards of the moment, commit `Intended`, send the effect -> `Done`, `Failed` or `Doubted`.
 
     `safe_point` says that hold, freeze and stop take effect here. For a step that resumes after a crash
@@ -321,7 +321,7 @@ class Perform(Command, tag="perform"):
     repeat: bool = False
 
 
-class Probe(Command, tag="probe"):
+class Probe(Command, frozen=True, kw_only=True, tag="probe"):
     """Ask the step's `check` whether the effect happened -> `Probed`. Not before `not_before_at`."""
 
     path: str
@@ -329,7 +329,7 @@ class Probe(Command, tag="probe"):
     arguments: dict[str, Any]
 
 
-class Verify(Command, tag="verify"):
+class Verify(Command, frozen=True, kw_only=True, tag="verify"):
     """Sample until the verification ends -> `Verified`."""
 
     path: str
@@ -337,27 +337,27 @@ class Verify(Command, tag="verify"):
     undo: bool = False
 
 
-class Request(Command, tag="request"):
+class Request(Command, frozen=True, kw_only=True, tag="request"):
     """Store a step's approval request and tell people -> `Asked`."""
 
     path: str
     arguments: dict[str, Any]
 
 
-class Sleep(Command, tag="sleep"):
+class Sleep(Command, frozen=True, kw_only=True, tag="sleep"):
     """Nothing is due before `until_at` (a retry, an approval's deadline, the run's time-out)."""
 
     until_at: Instant
 
 
-class Doubt(Command, tag="doubt"):
+class Doubt(Command, frozen=True, kw_only=True, tag="doubt"):
     """A step that cannot be decided by itself: tell a person now and every 30 minutes -> `Doubted` already stored."""
 
     path: str
     why: str
 
 
-class End(Command, tag="end"):
+class End(Command, frozen=True, kw_only=True, tag="end"):
     """Commit `Ended` and release the claims."""
 
     status: Status
