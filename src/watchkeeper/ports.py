@@ -1,0 +1,205 @@
+"""The ports: what the engine needs of the outside, as protocols. Adapters satisfy them; bootstrap joins the two.
+
+A transaction is data: the core and the engine compute a `Commit`, the store applies all of it or nothing.
+That is what makes "one transaction" mean the same in memory, on SQLite and on a server, and what lets a test
+stop the world between any two of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from watchkeeper.ledger.entry import Content, Entry
+from watchkeeper.signals.signal import Delivery
+from watchkeeper.values import Instant
+
+LIST_LIMIT_MAX: Final = 1_000
+WRITE_QUEUE_MAX: Final = 20_000  # commits that wait for the writer; past it `Unavailable`, never unbounded memory
+DOCUMENT_BYTES_MAX: Final = 4 * 1024 * 1024
+
+KINDS: Final[dict[str, tuple[str, ...]]] = {
+    # kind of document -> the keys it can be listed by (text; "" when absent)
+    "signal": ("alert", "source"),
+    "dead_letter": ("source", "state"),
+    "alert": ("state", "entity", "incident", "severity", "symptom", "source"),
+    "incident": ("state", "entity", "severity"),
+    "situation": (),
+    "decision": ("verdict", "rule", "alert", "incident", "episode", "service", "run"),
+    "proposal": ("state", "rule", "episode", "target"),
+    "run": ("state", "status", "runbook", "decision", "incident", "target", "rule"),
+    "approval": ("state", "decision", "run", "rule", "team"),
+    "hold": ("state", "scope"),
+    "freeze": ("state", "scope"),
+    "stop": ("state", "scope"),
+    "grant": ("state", "rule"),
+    "feedback": ("run", "decision"),
+    "message": ("state", "channel", "subject"),
+    "identity": ("state", "name"),
+    "token": ("state", "identity", "name"),
+    "configuration": (),
+    "activation": ("state",),
+    "file": (),
+    "health": ("entity",),
+    "beat": ("source",),
+    "note": ("subject",),
+    "answered": ("state",),
+    "import": (),
+}
+
+
+class Put(Struct, frozen=True, kw_only=True):
+    """Write one document. `keys` are a subset of `KINDS[kind]`. `expect`: the row's revision must be this
+    (0: the row must not exist); None: whatever it is.
+    """
+
+    kind: str
+    id: str
+    body: bytes
+    keys: Mapping[str, str] = {}
+    expect: int | None = None
+
+
+class Drop(Struct, frozen=True, kw_only=True):
+    kind: str
+    id: str
+
+
+class Append(Struct, frozen=True, kw_only=True):
+    """One journal event under (run, number). A number that exists refuses the whole commit: one writer a number."""
+
+    run: str
+    number: int
+    body: bytes
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """Take `units` of `key` for `run` unless that would pass `limit`. See `decide.decision.ClaimWant`."""
+
+    key: str
+    run: str
+    limit: int
+    units: int = 1
+    until_at: Instant | None = None
+
+
+class Commit(Struct, frozen=True, kw_only=True):
+    """All or nothing. Checked first, in this order: `expects`, `appends`, `puts[].expect`, `claims`.
+
+    `expects`: (version key, number) that must be current; a key never bumped is 0. `bumps`: version keys to raise.
+    `releases`: runs whose concurrency claims end (window claims stay until their window closes).
+    `entries`: sealed ledger entries, pending until the sequencer integrates them, in commit order.
+    `accepts`: deliveries to keep; `taken`: delivery ids that were taken apart.
+    """
+
+    at: Instant
+    expects: tuple[tuple[str, int], ...] = ()
+    bumps: tuple[str, ...] = ()
+    puts: tuple[Put, ...] = ()
+    drops: tuple[Drop, ...] = ()
+    appends: tuple[Append, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    releases: tuple[str, ...] = ()
+    entries: tuple[tuple[Entry, Content], ...] = ()
+    accepts: tuple[Delivery, ...] = ()
+    taken: tuple[str, ...] = ()
+
+
+class Committed(Struct, frozen=True, kw_only=True):
+    """Durable. `position` is the journal position: it orders everything, whatever the clocks say."""
+
+    position: int
+    versions: dict[str, int] = {}
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """Nothing was written. `what` is `version`, `journal`, `document` or `claim`; `key` names which; `why` is a sentence."""
+
+    what: str
+    key: str
+    why: str
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    id: str
+    revision: int
+    position: int
+    body: bytes
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """`next` is the cursor for the following page, None at the end."""
+
+    items: tuple[Row, ...]
+    next: str | None = None
+
+
+class ClaimRow(Struct, frozen=True, kw_only=True):
+    key: str
+    run: str
+    units: int
+    until_at: Instant | None
+
+
+class EntryRow(Struct, frozen=True, kw_only=True):
+    """An integrated entry: its index in the tree, exact bytes, and the leaf hash stored when it was integrated."""
+
+    index: int
+    body: bytes
+    leaf: bytes
+    content: bytes | None = None
+    salt: bytes | None = None
+    erased: bool = False
+
+
+class Store(Protocol):
+    """Everything durable. One instance owns the data of one node.
+
+    Raises `Unavailable` when the writer's queue is full or the disk is; an error of fsync or commit itself ends
+    the process, because nobody knows what was written.
+    """
+
+    async def commit(self, commit: Commit) -> Committed | Refused: ...
+
+    async def get(self, kind: str, identity: str) -> Row | None: ...
+
+    async def find(
+        self,
+        kind: str,
+        where: Mapping[str, str | Sequence[str]] | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+        oldest_first: bool = False,
+    ) -> Page: ...
+
+    async def count(self, kind: str, where: Mapping[str, str | Sequence[str]] | None = None) -> int: ...
+
+    async def versions(self) -> dict[str, int]: ...
+
+    async def journal(self, run: str) -> tuple[bytes, ...]: ...
+
+    async def claims(self, at: Instant, prefix: str = "") -> tuple[ClaimRow, ...]: ...
+
+    async def deliveries(self, limit: int) -> tuple[Delivery, ...]:
+        """Accepted and not yet taken apart: lowest `priority` number first, then by position."""
+
+    async def delivery(self, identity: str) -> Delivery | None: ...
+
+    async def integrate(self, limit: int = 10_000) -> int:
+        """Move pending entries into the tree, in commit order; the number integrated."""
+
+    async def pending_entries(self) -> tuple[tuple[Instant, bytes], ...]: ...
+
+    async def tree_size(self) -> int: ...
+
+    async def entries(self, first: int, limit: int) -> tuple[EntryRow, ...]: ...
+
+    async def entries_of(self, name: str, identity: str) -> tuple[EntryRow, ...]:
+        """Entries whose `ids` hold `name: identity`, in order: the trail of an incident, a run, a decision."""
+
+    async def leaf_hashes(self, first: int, limit: int) -> tuple[bytes, ...]: ...
+
+    async def size_bytes(self) -> int: ...
+
+    async def close(self) -> None: ...
