@@ -76,6 +76,7 @@ class ClockGuard:
             self._distrusted_since = self._distrusted_since or wall_at
             self._agreed_since_ms = None
             self._why = why
+            self._highest_at = wall_at  # from here on the two clocks only have to agree with each other
         elif self._distrusted_since is not None:
             if self._agreed_since_ms is None:
                 self._agreed_since_ms = monotonic_ms
