@@ -1,0 +1,227 @@
+"""Documents as they are stored: one place that says which struct is which kind, and by which keys it is listed."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from watchkeeper.approve.approval import Approval
+from watchkeeper.approve.people import Grant, Identity, Token
+from watchkeeper.correlate.alert import Alert
+from watchkeeper.correlate.incident import Incident
+from watchkeeper.decide.decision import Decision
+from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
+from watchkeeper.ports import Put, Row
+from watchkeeper.signals.signal import DeadLetter, Signal
+from watchkeeper.values import Instant
+
+Document = TypeVar("Document", bound=Struct)
+
+encoder: Final = msgspec.json.Encoder()
+
+
+class RunRecord(Struct, frozen=True, kw_only=True):
+    """What a listing shows of a run; the journal beside it is the truth."""
+
+    id: str
+    decision: str
+    runbook: str
+    rule: str
+    status: str
+    open: bool
+    at: Instant
+    targets: tuple[str, ...]
+    configuration: str
+    incident: str = ""
+    alert: str = ""
+    symptom: str = ""
+    actor: str = "automation"
+    ended_at: Instant | None = None
+    why: str = ""
+    state: str = ""
+    effects: int = 0
+    drill: bool = False
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """A held decision: a durable proposal with a wake-up. Judged afresh when it wakes, never replayed."""
+
+    id: str
+    decision: str
+    rule: str
+    alert: str
+    episode: str
+    targets: tuple[str, ...]
+    names: tuple[str, ...]
+    reason: str
+    at: Instant
+    wake_at: Instant
+    open: bool = True
+    told: bool = False
+    closed_why: str = ""
+    arguments: dict[str, Any] = {}
+    runbook: str = ""
+    actor: str = "automation"
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """One notice on its way to one route: stored before it is sent, sent until it is taken or given up."""
+
+    id: str
+    at: Instant
+    subject_id: str
+    channel: str
+    route: dict[str, Any]
+    notice: dict[str, Any]
+    state: str = "pending"
+    attempts: int = 0
+    next_at: Instant | None = None
+    sent_at: Instant | None = None
+    why: str = ""
+
+
+class Activation(Struct, frozen=True, kw_only=True):
+    """Which configuration was made active, when and by whom. The newest is in force."""
+
+    id: str
+    at: Instant
+    by: str
+    digest: str
+    reason: str
+    files: dict[str, str]
+    previous: str = ""
+
+
+class FileBlob(Struct, frozen=True, kw_only=True):
+    """One file of a configuration, named by its SHA-256."""
+
+    sha256: str
+    body: bytes
+
+
+class HealthRecord(Struct, frozen=True, kw_only=True):
+    """The last probe of an entity."""
+
+    entity: str
+    healthy: bool
+    at: Instant
+    why: str = ""
+    every_ms: int = 60_000
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """A person's words on an incident or a run."""
+
+    id: str
+    subject: str
+    at: Instant
+    by: str
+    text: str
+
+
+class Feedback(Struct, frozen=True, kw_only=True):
+    """`helpful`, `false` or `harmful`, once a person and run."""
+
+    id: str
+    run: str
+    decision: str
+    rule: str
+    by: str
+    at: Instant
+    says: str
+    text: str = ""
+
+
+class Remembered(Struct, frozen=True, kw_only=True):
+    """The answer to a request that carried an Idempotency-Key, so that sending it again changes nothing."""
+
+    id: str
+    sha256: str
+    status: int
+    body: str
+    at: Instant
+
+
+def _open(is_open: bool) -> str:
+    return "open" if is_open else "closed"
+
+
+_KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] = {
+    Signal: ("signal", lambda x: {"source": x.source}),
+    DeadLetter: ("dead_letter", lambda x: {"source": x.source, "state": "open"}),
+    Situation: ("situation", lambda _: {}),
+    Decision: (
+        "decision",
+        lambda x: {
+            "verdict": x.verdict.value,
+            "rule": x.rule,
+            "alert": x.alert,
+            "incident": x.incident,
+            "episode": x.episode,
+            "service": x.targets[0].service if x.targets else "",
+        },
+    ),
+    Waiting: (
+        "proposal",
+        lambda x: {
+            "state": _open(x.open),
+            "rule": x.rule,
+            "episode": x.episode,
+            "target": x.targets[0] if x.targets else "",
+        },
+    ),
+    RunRecord: (
+        "run",
+        lambda x: {
+            "state": _open(x.open),
+            "status": x.status,
+            "runbook": x.runbook,
+            "decision": x.decision,
+            "incident": x.incident,
+            "target": x.targets[0] if x.targets else "",
+            "rule": x.rule,
+        },
+    ),
+    Hold: ("hold", lambda x: {"state": _open(x.lifted_at is None)}),
+    Freeze: ("freeze", lambda x: {"state": _open(x.lifted_at is None)}),
+    Stop: ("stop", lambda x: {"state": _open(x.lifted_at is None)}),
+    Grant: ("grant", lambda x: {"state": _open(x.revoked_at is None), "rule": x.rule}),
+    Feedback: ("feedback", lambda x: {"run": x.run, "decision": x.decision}),
+    Message: ("message", lambda x: {"state": x.state, "channel": x.channel, "subject": x.subject_id}),
+    Identity: ("identity", lambda x: {"state": _open(x.removed_at is None), "name": x.name}),
+    Token: ("token", lambda x: {"state": _open(x.revoked_at is None), "identity": x.identity, "name": x.name}),
+    Activation: ("activation", lambda _: {"state": "recorded"}),
+    FileBlob: ("file", lambda _: {}),
+    HealthRecord: ("health", lambda x: {"entity": x.entity}),
+    Note: ("note", lambda x: {"subject": x.subject}),
+    Remembered: ("answered", lambda _: {}),
+    Alert: (
+        "alert",
+        lambda x: {
+            "state": x.state.value,
+            "entity": x.entity,
+            "severity": x.severity.value,
+            "symptom": x.symptom,
+            "source": x.source,
+        },
+    ),
+    Incident: ("incident", lambda x: {"state": x.state.value, "entity": x.entity, "severity": x.severity.value}),
+    Approval: ("approval", lambda x: {"state": x.state.value, "decision": x.decision, "run": x.run, "rule": x.rule}),
+}
+
+
+def put(document: Struct, *, identity: str = "", expect: int | None = None, **keys: str) -> Put:
+    """The `Put` that stores a document under its kind and keys. `keys` adds or replaces keys."""
+    kind, keys_of = _KINDS[type(document)]
+    name = identity or getattr(document, "id", "") or getattr(document, "sha256", "") or getattr(document, "entity", "")
+    return Put(kind=kind, id=name, body=encoder.encode(document), keys={**keys_of(document), **keys}, expect=expect)
+
+
+def kind_of(document: type[Struct]) -> str:
+    return _KINDS[document][0]
+
+
+def read(row: Row, document: type[Document]) -> Document:
+    """The document of a row. Journals and documents of earlier releases decode: fields are only ever added."""
+    return msgspec.json.decode(row.body, type=document)
