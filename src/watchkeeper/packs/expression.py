@@ -27,10 +27,16 @@ Answer = Known | Unknown | Broken
 
 
 class Expression(Protocol):
-    """One compiled expression. `source` is the text as written; evaluation never raises."""
+    """One compiled expression. `source` is the text as written; evaluation never raises.
+
+    `references` are the inputs it mentions, each a path: `("alert", "labels", "tier")`.
+    """
 
     @property
     def source(self) -> str: ...
+
+    @property
+    def references(self) -> tuple[tuple[str, ...], ...]: ...
 
     def evaluate(self, bindings: Mapping[str, Any]) -> Answer: ...
 
@@ -38,7 +44,9 @@ class Expression(Protocol):
 class Compiler(Protocol):
     """The door to the expression language.
 
-    `names` are the variables in scope with their types (`map`, `string`, `int`, `bool`, `timestamp`, `dyn`).
+    `names` are the variables in scope with their types (`map`, `list`, `string`, `int`, `double`, `bool`,
+    `timestamp`, `duration`, `dyn`; `labels`: a map where an absent key is ""; `aged`: a map where a missing key is
+    unknown). A name may have dots (`params.grace`): it is looked up level by level in the bindings.
     `expects` is the type of the answer (`bool` for a clause, `dyn` for a template).
     Raises `errors.Malformed` with a sentence that names the expression, what is wrong and what is in scope.
     """
