@@ -33,10 +33,14 @@ class Kind(StrEnum):
 class Signal(Struct, frozen=True, kw_only=True):
     """One statement of one source.
 
-    `id` is a function of (delivery, position), so taking a delivery apart twice gives the same signals.
+    `id` is a function of (delivery, position), so taking a delivery apart twice gives the same signals; for a
+    CloudEvent of (source, its source, its id), so that the same event delivered twice is one signal.
     `fingerprint` is 16 lower-case hex digits: the sender's own, or worked out from the labels.
     `starts_at` is the sender's time; the episode is (group, fingerprint, starts_at). `received_at` is ours.
     `incomplete` says that the sender cut its batch short, so that absence in it proves nothing.
+    `start_stated` is False when the sender gave no start: `starts_at` is then the time of the statement, and
+    the episode follows from the order of statements. `blind` marks a sample that could not look: its
+    `standing` means nothing, and it neither fires nor clears.
     """
 
     id: str
@@ -54,6 +58,8 @@ class Signal(Struct, frozen=True, kw_only=True):
     region: str = ""
     url: str = ""
     incomplete: bool = False
+    start_stated: bool = True
+    blind: bool = False
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
