@@ -20,6 +20,7 @@ from watchkeeper.values import DURATION_MAX_MS, INTEGER_MAX, Instant, duration_m
 
 TEXT_CHARS_MAX: Final = 4096
 LIST_ITEMS_MAX: Final = 1000
+UNKNOWN_FIELDS_MAX: Final = 50  # that are named one by one
 PPM: Final = 1_000_000
 
 E = TypeVar("E", bound=StrEnum)
@@ -55,14 +56,13 @@ def wrong(
     field: str,
     message: str,
     *,
-    file: str = "",
     expected: str = "",
     severity: ProblemSeverity = ProblemSeverity.ERROR,
 ) -> None:
-    """Add a problem at a place. `file` is only needed for an `Entry` (the place of a key)."""
+    """Add a problem at the place of a value, or of a key (`Entry`)."""
     problems.append(
         Problem(
-            file=at.file if isinstance(at, Node) else file or at.value.file,
+            file=at.file if isinstance(at, Node) else at.value.file,
             line=at.line,
             column=at.column,
             field=field,
@@ -331,16 +331,13 @@ class Fields:
 
     def done(self) -> None:
         """Report each key that nobody asked for, with the known one that is nearest."""
-        for entry in self._entries.values():
-            if entry.key not in self.known:
-                hint = suggestion(entry.key, self.known - self._entries.keys()) or suggestion(entry.key, self.known)
-                wrong(
-                    self.problems,
-                    entry,
-                    self.at(entry.key),
-                    f"unknown field{hint or f': known here are {_listed(self.known)}'}",
-                    file=self.node.file,
-                )
+        unknown = [entry for entry in self._entries.values() if entry.key not in self.known]
+        for entry in unknown[:UNKNOWN_FIELDS_MAX]:
+            hint = suggestion(entry.key, self.known - self._entries.keys()) or suggestion(entry.key, self.known)
+            said = f"unknown field{hint or f': known here are {_listed(self.known)}'}"
+            wrong(self.problems, entry, self.at(entry.key), said)
+        if len(unknown) > UNKNOWN_FIELDS_MAX:
+            self.wrong("", f"has {len(unknown) - UNKNOWN_FIELDS_MAX} more unknown fields")
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -134,6 +134,8 @@ def parse(path: str, data: bytes) -> tuple[Node, ...]:
         mark = wrong.problem_mark or wrong.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
         why = " ".join(str(part) for part in (wrong.context, wrong.problem) if part)
+        if mark is not None and text[: mark.index].endswith("$"):
+            why += ": quote a value with ${ } inside { } or [ ]"
         raise _unreadable(path, line, column, f"this is not YAML: {why or 'unreadable'}") from wrong
     except (YAMLError, ValueError, OverflowError, LookupError, AttributeError, AssertionError, TypeError) as wrong:
         # The library's scanner lets a few plain Python errors through on broken escapes and tags.

@@ -33,8 +33,8 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """As a person reads them: by file, then down the file; errors before warnings at one place."""
-    return tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column, p.severity, p.field, p.message)))
+    """As a person reads them: by file, then down the file; errors before warnings at one place, nothing twice."""
+    return tuple(sorted(set(problems), key=lambda p: (p.file, p.line, p.column, p.severity, p.field, p.message)))
 
 
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
