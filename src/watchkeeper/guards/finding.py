@@ -1,11 +1,13 @@
 """A finding: one guard's answer to one proposal, with its reason."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
-from watchkeeper.values import Instant
+from watchkeeper.values import Instant, digest
+
+SEEN: Final = "seen"
 
 
 class Outcome(StrEnum):
@@ -30,6 +32,9 @@ class Finding(Struct, frozen=True, kw_only=True):
     """`reason` is one sentence for the operator; `evidence` holds what was compared (strings, integers, booleans,
     lists of them: it is hashed); `until_at` is when the answer may change by itself; `change` says what would
     change it. `names` are the version keys that the answer rests on: a change of one decides afresh.
+
+    Evidence under the key `seen` holds readings that move by themselves (a budget's level, an age). An approval answers
+    the rest of the evidence, so that a reading that moves within its bound does not ask anew.
     """
 
     guard: str
@@ -42,3 +47,9 @@ class Finding(Struct, frozen=True, kw_only=True):
     unknown: bool = False
     escalate: bool = False
     configured: bool = True
+
+
+def answer_key(finding: Finding) -> str:
+    """`<guard>:<evidence digest>`: what an approval answers when it answers this finding."""
+    evidence = {name: value for name, value in finding.evidence.items() if name != SEEN}
+    return f"{finding.guard}:{digest(evidence)}"

@@ -252,7 +252,7 @@ class Need(Struct, frozen=True, kw_only=True):
 class Proposal(Struct, frozen=True, kw_only=True):
     """What a matching rule (or a person) wants. `targets` is never empty. `arguments` are literals.
 
-    `actor` is `automation` or `person:<identity>`.
+    `actor` is `automation` or `person:<identity>`. `unbuilt` names what the runbook uses and this release cannot do.
     """
 
     id: str
@@ -273,10 +273,18 @@ class Proposal(Struct, frozen=True, kw_only=True):
     failover: bool = False
     needs: tuple[Need, ...] = ()
     emergency: bool = False
+    unbuilt: tuple[str, ...] = ()
 
 
 class Situation(Struct, frozen=True, kw_only=True):
-    """The snapshot. Collections hold only what can matter to the proposal; None means nothing is configured."""
+    """The snapshot. Collections hold only what can matter to the proposal; None means nothing is configured.
+
+    `unread` maps a guard's name to why a configured input of it could not be read: that guard cannot pass.
+    `untrusted` is why the pack may not be used here (revoked, unsigned, a trust the environment refuses); "" when it may,
+    and `trusted_pack` then says how that was established. `denied` is authorization's own sentence.
+    `answered` are the findings that approvals answered (`guards.finding.answer_key`). `local_allowed`: whether
+    `via: local` may act in production.
+    """
 
     at: Instant
     epoch: int
@@ -314,3 +322,6 @@ class Situation(Struct, frozen=True, kw_only=True):
     broken_clause: str = ""
     frozen_until: Instant | None = None
     answered: tuple[str, ...] = ()
+    unread: dict[str, str] = {}
+    untrusted: str = ""
+    local_allowed: bool = False
