@@ -227,7 +227,8 @@ def _misspelt(kind: EntityKind, spec: Fields) -> None:
     known = {*_OTHER_SPEC_FIELDS, *(relation.field for relation in RELATIONS[kind].values())}
     for entry in spec.node.entries:
         if entry.key not in known and (hint := suggestion(entry.key, known)):
-            spec.warn(entry.key, f"this field is not read{hint}")
+            said = f"this field is not read{hint}"
+            wrong(spec.problems, entry, spec.at(entry.key), said, severity=ProblemSeverity.WARNING)
 
 
 def _email(kind: EntityKind, spec: Fields) -> str:
