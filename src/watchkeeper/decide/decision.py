@@ -38,7 +38,8 @@ class ClauseResult(Struct, frozen=True, kw_only=True):
 class Decision(Struct, frozen=True, kw_only=True):
     """`id` is a function of what was judged and when. `binding` is the digest an approval answers: pack, runbook,
     literal parameters, resolved targets with their attributes, policy version, mode and episode.
-    `reason` is the one sentence of the finding that decided. `wake_at` is set on a hold.
+    `reason` is the one sentence of the finding that decided. `wake_at` is set on a hold. `versions` are the numbers that
+    admission compares; those that its findings name decide afresh when they change.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     follows: str = ""
     because: str = ""
     priority: int = 0
+    versions: dict[str, int] = {}
 
 
 class ClaimWant(Struct, frozen=True, kw_only=True):
