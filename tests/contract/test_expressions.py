@@ -197,10 +197,9 @@ def test_evaluating_changes_no_input(compiler):
 
 def test_deep_expressions_neither_overflow_nor_crash(compiler):
     assert compiler.compile("+".join(["1"] * 30), NAMES, "dyn").evaluate({}) == Known(30)
-    for deep in ("+".join(["1"] * 900), "(" * 900 + "1" + ")" * 900):
+    for deep in ("+".join(["1"] * 900), "(" * 900 + "1" + ")" * 900, "target" + ".x" * 900):
         with pytest.raises(Malformed, match="recursion"):
             compiler.compile(deep, NAMES, "dyn")
-    assert isinstance(answer(compiler, "target" + ".x" * 900, {"target": {"x": {}}}), Broken)
     assert answer(compiler, "!" * 900 + "true", {}) == Known(True)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from watchkeeper.packs.action import PackAction
 from watchkeeper.packs.rule import Rule
 from watchkeeper.packs.runbook import Runbook
 
@@ -14,6 +15,8 @@ class Pack(Struct, frozen=True, kw_only=True):
     owner: str
     digest: str
     trust: str = "local"
+    description: str = ""
+    where: str = ""
 
 
 class Rulebook(Struct, frozen=True, kw_only=True):
@@ -28,6 +31,7 @@ class Rulebook(Struct, frozen=True, kw_only=True):
     index: dict[tuple[str, str], tuple[str, ...]]
     labels: tuple[str, ...]
     unindexed: tuple[str, ...] = ()
+    actions: dict[str, PackAction] = {}
 
     def candidates(self, labels: Mapping[str, str]) -> Iterator[Rule]:
         """Rules whose indexed label agrees; `match` in full and `when` are still to be judged."""

@@ -160,10 +160,14 @@ class SecretRef(Struct, frozen=True, kw_only=True):
 
 
 class Permission(Struct, frozen=True, kw_only=True):
-    """What the runbook may do: an action and bounds on its arguments, as written."""
+    """What the runbook may do: an action and bounds on its arguments, as written.
+
+    `allowed` holds the same bounds compiled: each value a text, or an Expression (`target.unit`).
+    """
 
     action: str
     bounds: dict[str, Any] = {}
+    allowed: dict[str, tuple[Any, ...]] = {}
 
 
 class Runbook(Struct, frozen=True, kw_only=True):

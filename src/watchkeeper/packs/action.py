@@ -1,0 +1,118 @@
+"""What is known of actions without performing one: names, effects, and the actions a pack brings as programs.
+
+Source: SEMANTICS 7, "First actions".
+"""
+
+from enum import StrEnum
+from typing import Any, Final
+
+from msgspec import Struct
+
+from watchkeeper.packs.runbook import Effect, Via
+
+PROGRAM_TIME_MS: Final = 30_000
+PROGRAM_MEMORY_BYTES: Final = 256 * 1024 * 1024
+PROGRAM_OUTPUT_BYTES: Final = 256 * 1024
+
+
+class Harm(StrEnum):
+    """What an action can do by its nature: look, change what can be changed back, or take away."""
+
+    NONE = "none"
+    CHANGES = "changes"
+    TAKES = "takes"
+
+
+class ActionFacts(Struct, frozen=True, kw_only=True):
+    """`effect` is what a step gets that states none. `needs` are the arguments it cannot do without.
+
+    `free` actions touch no target and need no permission.
+    """
+
+    effect: Effect
+    harm: Harm
+    needs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    free: bool = False
+    via: Via | None = None
+
+
+class PackAction(Struct, frozen=True, kw_only=True):
+    """A program of a pack: one JSON object in, one out. `name` is `pack/name`, `program` a path inside the pack.
+
+    `input` and `output` are JSON Schemas. `digest` covers the declaration and the program's bytes.
+    """
+
+    name: str
+    pack: str
+    where: str
+    digest: str
+    program: str
+    effect: Effect
+    input: dict[str, Any] = {}
+    output: dict[str, Any] = {}
+    time_ms: int = PROGRAM_TIME_MS
+    memory_bytes: int = PROGRAM_MEMORY_BYTES
+    output_bytes: int = PROGRAM_OUTPUT_BYTES
+    description: str = ""
+
+
+_UNIT: Final = ("unit",)
+_KUBE: Final = ("name",)
+_KUBE_MORE: Final = ("namespace", "kind", "context")
+
+ACTIONS: Final[dict[str, ActionFacts]] = {
+    "http.request": ActionFacts(
+        effect=Effect.ONCE,
+        harm=Harm.CHANGES,
+        needs=("url",),
+        optional=("method", "headers", "auth", "json", "body", "form", "query", "expect", "redirects"),
+        via=Via.API,
+    ),
+    "command.run": ActionFacts(
+        effect=Effect.ONCE, harm=Harm.CHANGES, needs=("argv",), optional=("stdin", "env", "cwd", "expect", "user")
+    ),
+    "service.start": ActionFacts(effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=_UNIT),
+    "service.restart": ActionFacts(effect=Effect.PROBED, harm=Harm.CHANGES, needs=_UNIT),
+    "service.stop": ActionFacts(effect=Effect.IDEMPOTENT, harm=Harm.TAKES, needs=_UNIT),
+    "service.status": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=_UNIT),
+    "service.started_since": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=("unit", "since")),
+    "kube.rollout_restart": ActionFacts(
+        effect=Effect.PROBED, harm=Harm.CHANGES, needs=_KUBE, optional=_KUBE_MORE, via=Via.KUBE
+    ),
+    "kube.scale": ActionFacts(
+        effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=("name", "replicas"), optional=_KUBE_MORE, via=Via.KUBE
+    ),
+    "kube.delete_pod": ActionFacts(
+        effect=Effect.ONCE, harm=Harm.CHANGES, needs=_KUBE, optional=_KUBE_MORE, via=Via.KUBE
+    ),
+    "kube.cordon": ActionFacts(
+        effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=_KUBE, optional=_KUBE_MORE, via=Via.KUBE
+    ),
+    "kube.drain": ActionFacts(
+        effect=Effect.IDEMPOTENT, harm=Harm.TAKES, needs=_KUBE, optional=_KUBE_MORE, via=Via.KUBE
+    ),
+    "kube.status": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=_KUBE, optional=_KUBE_MORE, via=Via.KUBE),
+    "kube.rollout_observed": ActionFacts(
+        effect=Effect.READ, harm=Harm.NONE, needs=("name", "since"), optional=_KUBE_MORE, via=Via.KUBE
+    ),
+    "wait": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=("for",), free=True, via=Via.API),
+    "notify": ActionFacts(
+        effect=Effect.KEYED,
+        harm=Harm.NONE,
+        needs=("text",),
+        optional=("subject", "to", "severity"),
+        free=True,
+        via=Via.API,
+    ),
+}
+
+# What parses and cannot be performed by this release: such a runbook is refused by `apply` and never starts.
+UNBUILT_VIA: Final = (Via.SSH, Via.KUBE, Via.AGENT)
+UNBUILT_STORES: Final = ("vault",)
+STORES: Final = ("file", "env", "vault")
+
+
+def via_of(facts: ActionFacts | None, stated: Via | None) -> Via | None:
+    """How a step is reached as far as the runbook alone says; None leaves it to the target's `reach`."""
+    return stated or (facts.via if facts is not None else None)
