@@ -12,7 +12,7 @@ In: readers over stored rows. Out: (relative path, bytes), in an order that can 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 from msgspec import Struct
@@ -135,6 +135,8 @@ def _line(row: Row) -> bytes:
             line = _Line(index=row.index, erased=order)
         case None:
             return b""
+        case _:
+            assert_never(row.beside)
     return canonical(line) + b"\n"
 
 

@@ -36,9 +36,6 @@ class Fault(Struct, frozen=True, kw_only=True):
     first: int | None = None
     last: int | None = None
 
-    def exact(self) -> bool:
-        return self.first is not None and self.first == self.last
-
 
 class Report(Struct, frozen=True, kw_only=True):
     """What one pass over the ledger found.

@@ -29,7 +29,7 @@ class Suspect:
     def __init__(self, index: int, shown: bytes, kept: bytes) -> None:
         self.index, self.shown, self.kept = index, shown, kept
         self.side: Side | None = None
-        self.proof = ""  # who decided; "" while it is only what unsigned hashes say
+        self.proof = ""  # what decided, in words; "" while it is only what other kept hashes say
         self.came_from: int | None = None
         self.stands_at: int | None = None
 
@@ -130,7 +130,7 @@ class Suspects:
 
     def _fault(self, suspect: Suspect, size: int) -> Fault:
         at, source, place = suspect.index, suspect.came_from, suspect.stands_at
-        by = f"; {suspect.proof} proves it" if suspect.proof else ""
+        by = f"; {suspect.proof}" if suspect.proof else ""
         shifted = at + 1 >= size or at + 1 in self._differing
         if suspect.side is Side.ENTRY:
             what, last = Wrong.KEPT_HASH, at
@@ -157,7 +157,7 @@ class Suspects:
 def _span_fault(span: Span) -> Fault:
     where = entries(span.first, span.last)
     if span.proof:
-        says = f"the hash kept over {where} was altered; the entries are right; {span.proof} proves it"
+        says = f"the hash kept over {where} was altered; the entries are right; {span.proof}"
         return Fault(what=Wrong.KEPT_HASH, first=span.first, last=span.last, sentence=says)
     says = (
         f"one or more of {where} were altered together with their kept hashes: the hash kept over all of them disagrees. "

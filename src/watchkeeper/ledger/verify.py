@@ -12,7 +12,7 @@ In: `Row`s in the order of their indexes, kept hashes, checkpoints, pending entr
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 from msgspec import Struct
@@ -147,7 +147,7 @@ class _Judges:
         self, watch: "_Pass", texts: Iterable[str], kept: Sequence[str], keys: Sequence[PublicKey], origin: str
     ) -> None:
         self.watch, self.keys, self.origin = watch, keys, origin
-        self.covered = self.agreed = 0
+        self.covered = self.before = self.agreed = 0  # before: the last size that agreed below `covered`
         self.lost = False  # one agreed with neither tree: until one agrees again, later ones say the same
         outside = sorted(self._read(kept), key=_size)
         self.rest = iter(heapq.merge(self._read(texts), outside, key=_size))
@@ -161,7 +161,11 @@ class _Judges:
     def rise(self, root: bytes | None) -> None:
         """The end: the head is heard, then nobody is left but checkpoints over more entries than there are."""
         watch = self.watch
-        if root is not None and not watch.blind and not watch.judge(root, "the stored head", signed=False):
+        if (
+            root is not None
+            and not watch.blind
+            and not watch.judge(root, "the stored head agrees, no checkpoint covers it", signed=False)
+        ):
             if self.covered == watch.size:
                 watch.fault(_head(watch.size))
             elif not self.lost and not watch.suspects.spans_between(self.covered, watch.size - 1):
@@ -176,12 +180,15 @@ class _Judges:
             watch.fault(_misplaced(found))
         elif watch.blind:
             pass
-        elif watch.judge(found.root, f"the checkpoint of {found.size} entries", signed=True):
-            self.covered, self.agreed, self.lost = found.size, self.agreed + 1, False
+        elif watch.judge(found.root, f"the checkpoint of {found.size} entries proves it", signed=True):
+            if found.size > self.covered:
+                self.before, self.covered = self.covered, found.size
+            self.agreed, self.lost = self.agreed + 1, False
         elif not self.lost:
             self.lost = True
-            if not watch.suspects.spans_between(self.covered, last):
-                watch.fault(_rewritten(self.covered, found))
+            since = self.covered if self.covered < found.size else self.before
+            if not watch.suspects.spans_between(since, last):
+                watch.fault(_rewritten(since, found))
 
     def _read(self, texts: Iterable[str]) -> Iterator[Checkpoint]:
         for text in texts:
@@ -325,6 +332,8 @@ class _Pass:
                 if self.contents is Contents.SHOWN:
                     says = f"the content of entry {at} is missing and nothing says that it was erased"
                     self.fault(Fault(what=Wrong.CONTENT_MISSING, first=at, last=at, sentence=says))
+            case _:
+                assert_never(beside)
 
     def _compare(self, at: int, entry: Entry, content: Content) -> None:
         if not entries_of.matches(entry, content):
@@ -373,14 +382,16 @@ class _Pass:
             self.faults.append(found)
 
     def _was_missing(self, at: int) -> bool:
+        """A row that comes late: then it was not removed, and the gap it left is split around it."""
         for place, found in enumerate(self.faults):
-            if found.what is Wrong.REMOVED and found.first is not None and found.last is not None:
-                if found.first == found.last == at:
-                    del self.faults[place]
-                    self.faults_total -= 1
-                    return True
-                if found.first <= at <= found.last:
-                    return True
+            first, last = found.first, found.last
+            if found.what is Wrong.REMOVED and first is not None and last is not None and first <= at <= last:
+                del self.faults[place]
+                self.faults_total -= 1
+                for start, end in ((first, at - 1), (at + 1, last)):
+                    if start <= end:
+                        self.missing(start, end)
+                return True
         return False
 
     def report(self, judges: _Judges, remarks: tuple[str, ...]) -> Report:
@@ -453,9 +464,13 @@ def _behind(found: Checkpoint, size: int) -> Fault:
 
 
 def _rewritten(since: int, found: Checkpoint) -> Fault:
+    if not found.size:
+        says = "a checkpoint of 0 entries has the root of something else: it was not signed over an empty ledger"
+        return Fault(what=Wrong.CHECKPOINT, sentence=says)
     says = (
         f"{entries(since, found.size - 1)} are not what the checkpoint of {found.size} entries was signed over: one or more "
-        "were altered together with the hashes kept for them. Compare them with an export or a backup to find which"
+        "were altered together with the hashes kept for them, or it was signed over another copy of the ledger. "
+        "Compare them with an export or a backup to find which"
     )
     return Fault(what=Wrong.REWRITTEN, first=since, last=found.size - 1, sentence=says)
 
