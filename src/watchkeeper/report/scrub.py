@@ -450,5 +450,9 @@ def _same_shape(before: Any, after: Any, depth: int) -> bool:
         return isinstance(after, str) or before == after
     if type(before) is not type(after) or len(before) != len(after) or depth == 0:
         return False
-    ours, theirs = (before.values(), after.values()) if isinstance(before, dict) else (before, after)
-    return all(_same_shape(one, other, depth - 1) for one, other in zip(ours, theirs, strict=True))
+    pairs = zip(_members(before), _members(after), strict=True)
+    return all(_same_shape(one, other, depth - 1) for one, other in pairs)
+
+
+def _members(tree: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(tree.values()) if isinstance(tree, dict) else tree

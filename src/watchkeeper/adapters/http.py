@@ -1,0 +1,358 @@
+"""The one HTTP client: actions, probes, verification, calendars and messages all go out through it.
+
+The host is resolved once, its addresses are judged (`address.py`), and the connection is made to exactly one of
+them: aiohttp is handed the literal address, with the Host header and the TLS name of the URL. Its pool is keyed by
+that address, so a connection checked for one caller is no way round the check for another.
+
+It never asks again by itself. What a failure means is said by its class: `Unavailable` when nothing was sent,
+`InDoubt` from the moment a connection was taken for the request, `Rejected` when the call is not allowed.
+"""
+
+import asyncio
+import ipaddress
+import ssl
+import zlib
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from time import monotonic
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+from aiohttp import ClientRequest, ClientResponse, ClientTimeout
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+from msgspec import Struct
+from yarl import URL
+
+from watchkeeper import __version__
+from watchkeeper.adapters.address import (
+    ADDRESSES_MAX,
+    Address,
+    AddressRule,
+    Resolver,
+    SystemResolver,
+    admitted,
+    endpoint,
+)
+from watchkeeper.adapters.http_request import Request, Response, Tls, checked, redirected
+from watchkeeper.errors import InDoubt, Rejected, Unavailable, Untrusted
+
+__all__ = ["AddressRule", "HttpClient", "Request", "Response", "Tls"]
+
+CONNECTIONS_MAX: Final = 256
+CONNECTIONS_PER_ADDRESS_MAX: Final = 64
+KEEPALIVE_S: Final = 4  # below the five seconds after which common servers hang up on an idle connection
+TLS_CONTEXTS_MAX: Final = 64
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_SEE_OTHER: Final = frozenset({301, 302, 303})
+_HARMLESS: Final = frozenset({"accept", "accept-encoding", "accept-language", "user-agent", "traceparent"})
+_ENCODED: Final = frozenset({"content-encoding", "content-length"})
+
+
+class HttpClient:
+    """One session. Made and closed in the event loop that uses it: `async with HttpClient() as http`."""
+
+    def __init__(self, *, resolver: Resolver | None = None) -> None:
+        own = SystemResolver()
+        self._resolver: Resolver = own if resolver is None else resolver
+        self._own = own
+        self._session: aiohttp.ClientSession | None = None
+        self._tls: dict[Tls, ssl.SSLContext] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+        self._own.close()
+
+    async def request(self, request: Request) -> Response:
+        """One call, at most `redirects` hops. 429 and 503 are answers like any other.
+
+        Raises: Rejected (not allowed, or never possible), Unavailable (nothing was sent), InDoubt (it may have
+        arrived), Untrusted (the certificate does not hold; nothing was sent).
+        """
+        target = checked(request)
+        flight = _Flight()
+        token = _flight.set(flight)
+        try:
+            async with asyncio.timeout(request.timeout_ms / 1000):
+                return await self._follow(request, target, flight)
+        except TimeoutError as late:
+            where = _subject(request.method, target)
+            if flight.left:
+                raise InDoubt(f"{where}: no whole answer in {request.timeout_ms} ms; it may have arrived") from late
+            raise Unavailable(f"{where}: no connection in {request.timeout_ms} ms; nothing was sent") from late
+        finally:
+            _flight.reset(token)
+
+    async def _follow(self, request: Request, target: URL, flight: "_Flight") -> Response:
+        method, headers, body, hops = request.method.upper(), request.headers, request.body, 0
+        acted = False  # an earlier hop was answered in a way that says: done, now look there
+        started = monotonic()
+        while True:
+            try:
+                answer = await self._send(request, method, target, headers, body, flight)
+            except (Rejected, Unavailable, Untrusted) as failed:
+                if acted:
+                    raise InDoubt(f"{request.method} was answered with a redirect, then: {failed}") from failed
+                raise
+            location = answer.headers.get("location")
+            if answer.status not in _REDIRECTS or not location or hops == request.redirects:
+                return Response(
+                    status=answer.status,
+                    headers=answer.headers,
+                    body=answer.body,
+                    truncated=answer.truncated,
+                    ms=int((monotonic() - started) * 1000),
+                    expected=answer.status in request.expect if request.expect else 200 <= answer.status < 300,
+                    url=str(target),
+                )
+            hops += 1
+            acted = flight.left = acted or (answer.status in _SEE_OTHER and method not in _SAFE)
+            try:
+                following = redirected(target, location)
+                if answer.status in _SEE_OTHER and method != "HEAD":
+                    method, body = "GET", b""
+                    headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
+                if following.origin() != target.origin():
+                    headers = {name: value for name, value in headers.items() if name.lower() in _HARMLESS}
+                    if body:
+                        raise Rejected(f"{_subject(method, target)}: redirected with its body to another host")
+            except Rejected as refused:
+                if acted:
+                    raise InDoubt(f"{request.method} was answered with a redirect, then: {refused}") from refused
+                raise
+            target = following
+
+    async def _send(
+        self, request: Request, method: str, target: URL, headers: dict[str, str], body: bytes, flight: "_Flight"
+    ) -> "_Answer":
+        host, port = target.raw_host or "", target.port or 0
+        addresses = await self._judged(host, port, request.allow, _subject(method, target))
+        tls = await self._context(request.tls) if target.scheme == "https" else None
+        failed: Exception | None = None
+        for address in addresses:
+            # Another address of the same name is tried only while nothing has been sent.
+            try:
+                return await self._call(request, method, target, address, headers, body, tls)
+            except aiohttp.ClientConnectorCertificateError as untrusted:
+                raise Untrusted(
+                    f"{_subject(method, target)}: its certificate does not hold: {untrusted.certificate_error}"
+                ) from untrusted
+            except aiohttp.ClientConnectorSSLError as strange:
+                raise Rejected(f"{_subject(method, target)}: no TLS handshake: {strange.os_error}") from strange
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as refused:
+                failed = refused
+            except (aiohttp.ClientError, OSError, ValueError) as lost:
+                if not flight.left:
+                    raise Unavailable(f"{_subject(method, target)}: {_why(lost)}; nothing was sent") from lost
+                raise InDoubt(f"{_subject(method, target)}: {_why(lost)}; it may have arrived") from lost
+        raise Unavailable(f"{_subject(method, target)}: {_why(failed)}; nothing was sent") from failed
+
+    async def _judged(self, host: str, port: int, rule: AddressRule, subject: str) -> tuple[Address, ...]:
+        literal = _literal(host)
+        addresses = (literal,) if literal else (await self._resolver.addresses(host, port))[:ADDRESSES_MAX]
+        if not addresses:
+            raise Rejected(f"{subject}: no such name")
+        for address in addresses:
+            # One guarded answer among good ones is a name that is being turned around: none is dialled.
+            why_not = admitted(address, host=host, port=port, rule=rule)
+            if why_not is not None:
+                raise Rejected(f"{subject}: {why_not}")
+        return addresses
+
+    async def _call(
+        self,
+        request: Request,
+        method: str,
+        target: URL,
+        address: Address,
+        headers: dict[str, str],
+        body: bytes,
+        tls: ssl.SSLContext | None,
+    ) -> "_Answer":
+        pinned = target.with_host(str(address))
+        sent = {"Accept-Encoding": "identity", "User-Agent": f"watchkeeper/{__version__}", **headers}
+        async with self._opened().request(
+            method,
+            pinned,
+            headers=sent | {"Host": target.host_port_subcomponent or ""},
+            data=body or None,
+            allow_redirects=False,
+            timeout=ClientTimeout(sock_connect=request.connect_timeout_ms / 1000),
+            ssl=tls if tls is not None else True,
+            server_hostname=(request.tls.server_name or target.raw_host) if tls is not None else None,
+        ) as answer:
+            try:
+                content, truncated, decoded = await _read(answer, request.response_bytes_max)
+            finally:
+                if not answer.content.at_eof():
+                    answer.close()
+        found: dict[str, str] = {}
+        for name, value in answer.headers.items():
+            key = name.lower()
+            if not (decoded and key in _ENCODED):
+                found[key] = f"{found[key]}, {value}" if key in found else value
+        return _Answer(status=answer.status, headers=found, body=content, truncated=truncated)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=_Connector(
+                    resolver=_NoResolver(),
+                    use_dns_cache=False,
+                    limit=CONNECTIONS_MAX,
+                    limit_per_host=CONNECTIONS_PER_ADDRESS_MAX,
+                    keepalive_timeout=KEEPALIVE_S,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+                middlewares=(_once,),
+            )
+        return self._session
+
+    async def _context(self, tls: Tls) -> ssl.SSLContext:
+        known = self._tls.get(tls)
+        if known is None:
+            try:
+                known = await asyncio.to_thread(_tls_context, tls)
+            except (OSError, ssl.SSLError, ValueError) as unreadable:
+                raise Rejected(f"TLS files {_files(tls)}: {unreadable}") from unreadable
+            while len(self._tls) >= TLS_CONTEXTS_MAX:
+                self._tls.pop(next(iter(self._tls)))
+            self._tls[tls] = known
+        return known
+
+    def forget_tls(self) -> None:
+        """Reads certificate files again on next use: call it when they were renewed."""
+        self._tls.clear()
+
+
+class _Answer(Struct, frozen=True, kw_only=True):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    truncated: bool
+
+
+# -- words ----------------------------------------------------------------------------------------
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _subject(method: str, target: URL) -> str:
+    """No path and no query: a hook's address is its password."""
+    return f"{method} {target.scheme}://{endpoint(target.raw_host or '', target.port or 0)}"
+
+
+def _why(error: Exception | None) -> str:
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "no connection in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or "no connection"
+    if isinstance(error, _Lost | aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+        return "the connection was lost"
+    return f"the answer cannot be read ({type(error).__name__})"
+
+
+def _files(tls: Tls) -> str:
+    return ", ".join(one for one in (tls.ca_file, tls.cert_file, tls.key_file) if one)
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(("http/1.1",))
+    if tls.cert_file:
+        # An encrypted key must not ask at a terminal.
+        context.load_cert_chain(tls.cert_file, tls.key_file or None, password=lambda: "")
+    return context
+
+
+# -- the call --------------------------------------------------------------------------------------
+
+
+class _Flight:
+    """Whether a byte of the request may have left."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = False
+
+
+_flight: ContextVar[_Flight] = ContextVar("_flight")
+
+
+class _Connector(aiohttp.TCPConnector):
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        _flight.get().left = True  # from here on bytes are written
+        return connection
+
+
+class _NoResolver(aiohttp.abc.AbstractResolver):
+    """Only literal addresses may reach the connector; a name there would be an unchecked second look-up."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[aiohttp.abc.ResolveResult]:
+        raise OSError(None, f"{host}:{port} (family {family}) was not resolved beforehand")
+
+    async def close(self) -> None:
+        return
+
+
+class _Lost(aiohttp.ClientError):
+    """A connection that broke under the request."""
+
+
+async def _once(
+    request: ClientRequest, handler: Callable[[ClientRequest], Awaitable[ClientResponse]]
+) -> ClientResponse:
+    """Nothing is sent twice: by itself aiohttp repeats PUT, DELETE and GET when a kept connection breaks."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as lost:
+        raise _Lost from lost
+
+
+async def _read(answer: ClientResponse, bound: int) -> tuple[bytes, bool, bool]:
+    """(body, truncated, decoded). Neither what is read nor what it unpacks to passes `bound`."""
+    encoding = answer.headers.get("Content-Encoding", "").strip().lower()
+    unpack = zlib.decompressobj(_WINDOWS[encoding]) if encoding in _WINDOWS else None
+    parts: list[bytes] = []
+    got = read = 0
+    async for chunk in answer.content.iter_any():
+        read += len(chunk)
+        try:
+            part = unpack.decompress(chunk, bound - got + 1) if unpack else chunk
+        except zlib.error:
+            return b"".join(parts), True, True
+        parts.append(part)
+        got += len(part)
+        if got > bound or read > bound:
+            return b"".join(parts)[:bound], True, unpack is not None
+        if unpack and unpack.eof:
+            return b"".join(parts), bool(unpack.unused_data), True
+    return b"".join(parts), unpack is not None and read > 0 and not unpack.eof, unpack is not None
+
+
+_WINDOWS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
