@@ -17,6 +17,7 @@ from watchkeeper.packs.rule import Mode
 from watchkeeper.values import Instant, Severity, after_ms, digest, id_from
 
 WAKE_EVERY_MS: Final = 60_000  # a held decision is looked at again at least so often
+LADDER: Final = "autonomy"  # the guard whose finding the mode itself is
 ALWAYS_COMPARED: Final = ("configuration", "epoch", "exclusion", "freeze", "grant", "hold", "stop")
 ENGINE: Final[Mapping[str, str]] = {"decide_rev": str(DECIDE_REV)}
 
@@ -36,8 +37,9 @@ def decide(
     """
     findings = ask(moment, proposal, situation)
     mode = mode_of(proposal, situation)
-    verdict, decided = _verdict(mode, findings, situation.answered)
-    would_be, _ = _verdict(Mode.AUTO, findings[:-1], ())
+    objections = [each for each in findings if each.outcome is not Outcome.PASS]
+    verdict, decided = _verdict(mode, objections, situation.answered)
+    would_be, _ = _verdict(Mode.AUTO, [each for each in objections if each.guard != LADDER], ())
     alert = situation.alert
     at = situation.at
     situation_digest = digest(situation)
@@ -49,7 +51,7 @@ def decide(
         verdict=verdict,
         would_be=would_be,
         mode=mode,
-        reason=_reason(verdict, findings, decided),
+        reason=_reason(verdict, findings, objections, decided),
         rule=proposal.rule,
         runbook=proposal.runbook,
         arguments=proposal.arguments,
@@ -68,10 +70,10 @@ def decide(
         engine=_engine(engine),
         actor=proposal.actor,
         owner=proposal.owner,
-        escalate=_escalates(verdict, findings),
+        escalate=_escalates(verdict, objections),
         start_by_at=after_ms(at, limits.start_by_ms),
         approve_by_at=after_ms(at, limits.approve_within_ms) if verdict is Verdict.ASK else None,
-        wake_at=_wake_at(at, findings) if verdict is Verdict.HOLD else None,
+        wake_at=_wake_at(at, objections) if verdict is Verdict.HOLD else None,
         follows=follows,
         because=because,
         priority=proposal.priority,
@@ -83,7 +85,7 @@ def verdict_of(mode: Mode, findings: tuple[Finding, ...], answered: tuple[str, .
     """SEMANTICS 2. `findings` are all of them; an ask that an approval answered no longer asks, and where the ladder's
     own ask is answered, mode approve acts.
     """
-    return _verdict(mode, findings, answered)[0]
+    return _verdict(mode, [each for each in findings if each.outcome is not Outcome.PASS], answered)[0]
 
 
 def decide_untargeted(
@@ -165,20 +167,19 @@ def stricter(one: Verdict, other: Verdict) -> Verdict:
     return one if STRICTNESS[one] >= STRICTNESS[other] else other
 
 
-def _verdict(mode: Mode, findings: tuple[Finding, ...], answered: tuple[str, ...]) -> tuple[Verdict, Finding | None]:
+def _verdict(mode: Mode, objections: list[Finding], answered: tuple[str, ...]) -> tuple[Verdict, Finding | None]:
     """The verdict, and the finding that decided it; None when the mode alone did, or nothing stood in the way."""
     if mode is Mode.OBSERVE:
         return Verdict.OBSERVE, None
+    if not objections and mode is Mode.AUTO:
+        return Verdict.ACT, None
     first: dict[Outcome, Finding] = {}
     ladder_answered = False
-    for finding in findings:
-        outcome = finding.outcome
-        if outcome is Outcome.PASS:
-            continue
-        if outcome is Outcome.ASK and answered and answer_key(finding) in answered:
-            ladder_answered = ladder_answered or finding.guard == "autonomy"
-            continue
-        first.setdefault(outcome, finding)
+    for finding in objections:
+        if finding.outcome is Outcome.ASK and answered and answer_key(finding) in answered:
+            ladder_answered = ladder_answered or finding.guard == LADDER
+        else:
+            first.setdefault(finding.outcome, finding)
     if Outcome.REFUSE in first:
         return Verdict.REFUSE, first[Outcome.REFUSE]
     if Outcome.HOLD in first:
@@ -190,20 +191,21 @@ def _verdict(mode: Mode, findings: tuple[Finding, ...], answered: tuple[str, ...
     return Verdict.ACT, None
 
 
-def _reason(verdict: Verdict, findings: tuple[Finding, ...], decided: Finding | None) -> str:
+def _reason(verdict: Verdict, findings: tuple[Finding, ...], objections: list[Finding], decided: Finding | None) -> str:
     if decided is not None:
         return decided.reason
-    if verdict is Verdict.ACT:
-        asked = sum(finding.outcome is Outcome.ASK for finding in findings)
-        clear = len(findings) - asked
-        return f"All {clear} guards are clear." if not asked else f"{clear} guards are clear, and {asked} approved."
-    return findings[-1].reason
+    if verdict is not Verdict.ACT:
+        return findings[-1].reason
+    clear = len(findings) - len(objections)
+    if not objections:
+        return f"All {clear} guards are clear."
+    return f"{clear} guards are clear, and {len(objections)} asked and were answered by a person."
 
 
-def _escalates(verdict: Verdict, findings: tuple[Finding, ...]) -> bool:
+def _escalates(verdict: Verdict, objections: list[Finding]) -> bool:
     match verdict:
         case Verdict.REFUSE | Verdict.HOLD:
-            return any(each.escalate for each in findings if each.outcome in _STANDS_IN_THE_WAY)
+            return any(each.escalate for each in objections if each.outcome in _STANDS_IN_THE_WAY)
         case _:
             return False
 
@@ -211,10 +213,10 @@ def _escalates(verdict: Verdict, findings: tuple[Finding, ...]) -> bool:
 _STANDS_IN_THE_WAY: Final = frozenset({Outcome.REFUSE, Outcome.HOLD})
 
 
-def _wake_at(at: Instant, findings: tuple[Finding, ...]) -> Instant:
+def _wake_at(at: Instant, objections: list[Finding]) -> Instant:
     """The earliest instant at which a hold may end by itself, and never later than a minute from now."""
     latest = after_ms(at, WAKE_EVERY_MS)
-    ends = [each.until_at for each in findings if each.outcome is Outcome.HOLD and each.until_at is not None]
+    ends = [each.until_at for each in objections if each.outcome is Outcome.HOLD and each.until_at is not None]
     return min([latest, *[end for end in ends if end > at]])
 
 

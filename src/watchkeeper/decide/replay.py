@@ -1,0 +1,159 @@
+"""A recorded decision, made again: the same, or exactly what differs and whether the engine or the rules made it so.
+
+On the same `decide_rev` a replay is identical. On another it compares verdict, guard outcomes and targets.
+Source: SEMANTICS 15.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from watchkeeper.decide.decide import decide, decide_untargeted
+from watchkeeper.decide.decision import Decision
+from watchkeeper.decide.target import Untargeted
+from watchkeeper.guards.finding import Moment
+from watchkeeper.guards.situation import Proposal, Situation
+from watchkeeper.guards.words import names_of
+from watchkeeper.values import canonical
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """All that is stored of one decision, and enough to explain and to repeat it. Exactly one of `proposal` and
+    `untargeted` is set.
+    """
+
+    decision: Decision
+    situation: Situation
+    proposal: Proposal | None = None
+    untargeted: Untargeted | None = None
+    moment: Moment = Moment.DECIDE
+
+
+class Cause(StrEnum):
+    """Who made the difference. `record`: the same revision judges the same inputs otherwise, so the record was altered."""
+
+    ENGINE = "engine"
+    RULES = "rules"
+    RECORD = "record"
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """`what` is `verdict`, `targets`, `guard:<name>` or, on the same revision, `field:<name>`."""
+
+    what: str
+    was: str
+    now: str
+    cause: Cause
+
+
+class Same(Struct, frozen=True, kw_only=True):
+    decision: Decision
+
+
+class Differs(Struct, frozen=True, kw_only=True):
+    decision: Decision
+    differences: tuple[Difference, ...]
+
+
+class CannotJudge(Struct, frozen=True, kw_only=True):
+    """An input that the changed rules need was not recorded then."""
+
+    why: str
+
+
+def again(record: Record) -> Decision:
+    """The decision on the recorded inputs, by the guards as they are now."""
+    decision = record.decision
+    if record.proposal is not None:
+        return decide(
+            record.proposal,
+            record.situation,
+            clauses=decision.clauses,
+            engine=decision.engine,
+            moment=record.moment,
+            follows=decision.follows,
+            because=decision.because,
+        )
+    assert record.untargeted is not None
+    return decide_untargeted(
+        record.untargeted,
+        record.situation,
+        clauses=decision.clauses,
+        engine=decision.engine,
+        follows=decision.follows,
+        because=decision.because,
+    )
+
+
+def replay(record: Record) -> Same | Differs:
+    now = again(record)
+    differences = compared(record.decision, now)
+    return Differs(decision=now, differences=differences) if differences else Same(decision=now)
+
+
+def replay_with(record: Record, proposal: Proposal) -> Same | Differs | CannotJudge:
+    """What changed rules, as the `proposal` they would have made, would have decided then.
+
+    Differences of the engine alone are told apart from those of the rules: the recorded inputs are judged first.
+    """
+    missing = _not_recorded(record, proposal)
+    if missing:
+        return CannotJudge(why=missing)
+    before = again(record)
+    engine = _outcomes_compared(record.decision, before, Cause.ENGINE)
+    after = decide(proposal, record.situation, clauses=record.decision.clauses, engine=record.decision.engine)
+    rules = _outcomes_compared(before, after, Cause.RULES)
+    return Differs(decision=after, differences=(*engine, *rules)) if engine or rules else Same(decision=after)
+
+
+def compared(was: Decision, now: Decision) -> tuple[Difference, ...]:
+    """Every field on the same revision; verdict, guard outcomes and targets on another."""
+    if was.engine.get("decide_rev") != now.engine["decide_rev"]:
+        return _outcomes_compared(was, now, Cause.ENGINE)
+    return tuple(
+        Difference(what=f"field:{name}", was=_shown(was, name), now=_shown(now, name), cause=Cause.RECORD)
+        for name in Decision.__struct_fields__
+        if _plain(was, name) != _plain(now, name)
+    )
+
+
+FIELD_SHOWN_MAX: Final = 400
+
+
+def _plain(decision: Decision, name: str) -> bytes:
+    return canonical(getattr(decision, name))
+
+
+def _shown(decision: Decision, name: str) -> str:
+    text = _plain(decision, name).decode()
+    return text if len(text) <= FIELD_SHOWN_MAX else text[: FIELD_SHOWN_MAX - 1] + "…"
+
+
+def _outcomes_compared(was: Decision, now: Decision, cause: Cause) -> tuple[Difference, ...]:
+    found = []
+    if was.verdict is not now.verdict:
+        found.append(Difference(what="verdict", was=was.verdict.value, now=now.verdict.value, cause=cause))
+    targets, targets_now = [tuple(sorted(target.ref for target in each.targets)) for each in (was, now)]
+    if targets != targets_now:
+        found.append(Difference(what="targets", was=names_of(targets), now=names_of(targets_now), cause=cause))
+    outcomes, outcomes_now = [{each.guard: each.outcome.value for each in one.findings} for one in (was, now)]
+    for guard in [*outcomes, *[name for name in outcomes_now if name not in outcomes]]:
+        before, after = outcomes.get(guard, "not asked"), outcomes_now.get(guard, "not asked")
+        if before != after:
+            found.append(Difference(what=f"guard:{guard}", was=before, now=after, cause=cause))
+    return tuple(found)
+
+
+def _not_recorded(record: Record, proposal: Proposal) -> str:
+    """What `proposal` needs that the situation does not hold; "" when it holds all."""
+    before = record.proposal
+    known = {target.ref for target in before.targets} if before is not None else set()
+    new = sorted({target.ref for target in proposal.targets} - known)
+    if new:
+        return f"{names_of(new)} was no target then, so its limits and health were not recorded."
+    if proposal.limits.unavailable is not None and record.situation.members is None:
+        return "The members that limits.unavailable counts were not recorded."
+    if before is not None and proposal.limits.attempts_within_ms > before.limits.attempts_within_ms:
+        return "Attempts before the shorter window were not recorded."
+    return ""
