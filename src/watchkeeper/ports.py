@@ -11,12 +11,15 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from watchkeeper.ledger.entry import Content, Entry
+from watchkeeper.ledger.tree import Frontier
 from watchkeeper.signals.signal import Delivery
 from watchkeeper.values import Instant
 
 LIST_LIMIT_MAX: Final = 1_000
 WRITE_QUEUE_MAX: Final = 20_000  # commits that wait for the writer; past it `Unavailable`, never unbounded memory
 DOCUMENT_BYTES_MAX: Final = 4 * 1024 * 1024
+ENTRIES_MAX: Final = 10_000  # ledger entries in one answer
+HASHES_MAX: Final = 65_536  # kept hashes in one answer
 
 KINDS: Final[dict[str, tuple[str, ...]]] = {
     # kind of document -> the keys it can be listed by (text; "" when absent)
@@ -24,6 +27,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "dead_letter": ("source", "state"),
     "alert": ("state", "entity", "incident", "severity", "symptom", "source"),
     "incident": ("state", "entity", "severity"),
+    "track": (),
     "situation": (),
     "decision": ("verdict", "rule", "alert", "incident", "episode", "service", "run"),
     "proposal": ("state", "rule", "episode", "target"),
@@ -142,7 +146,10 @@ class ClaimRow(Struct, frozen=True, kw_only=True):
 
 
 class EntryRow(Struct, frozen=True, kw_only=True):
-    """An integrated entry: its index in the tree, exact bytes, and the leaf hash stored when it was integrated."""
+    """An integrated entry: its index in the tree, exact bytes, and the leaf hash stored when it was integrated.
+
+    `erased`: its content went by the order of erasure `order`. Neither content nor erased: the content is damaged.
+    """
 
     index: int
     body: bytes
@@ -150,6 +157,7 @@ class EntryRow(Struct, frozen=True, kw_only=True):
     content: bytes | None = None
     salt: bytes | None = None
     erased: bool = False
+    order: str = ""
 
 
 class Store(Protocol):
@@ -199,6 +207,25 @@ class Store(Protocol):
         """Entries whose `ids` hold `name: identity`, in order: the trail of an incident, a run, a decision."""
 
     async def leaf_hashes(self, first: int, limit: int) -> tuple[bytes, ...]: ...
+
+    async def kept_hashes(self, level: int, first: int, limit: int) -> tuple[bytes, ...]:
+        """As `ledger.tree.Kept` wants them; `leaf_hashes` are those of level 0."""
+
+    async def frontier(self) -> Frontier:
+        """The tree's size and right edge, as last integrated: the root is `frontier().root()`."""
+
+    async def entries_on(self, day: str) -> tuple[tuple[int, int], ...]:
+        """Integrated entries of a day (`2026-03-01`, UTC) that still have content, as inclusive ranges of indexes."""
+
+    async def erase(self, order: str, indexes: Sequence[int]) -> int:
+        """Contents of these entries go; the number that went. A day's key goes with the last content under it.
+
+        The `erase` entry named `order` must be in the tree before (`ledger.entry.erasure`). Raises Rejected for
+        an entry that is not in the tree, or that is itself an order of erasure.
+        """
+
+    async def prune(self, before: Instant) -> int:
+        """Forget windows of claims that closed before, and deliveries taken apart that came before; the number."""
 
     async def size_bytes(self) -> int: ...
 
