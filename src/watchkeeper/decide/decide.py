@@ -28,14 +28,13 @@ def decide(
     *,
     clauses: tuple[ClauseResult, ...] = (),
     engine: Mapping[str, str] = ENGINE,
-    moment: Moment = Moment.DECIDE,
     follows: str = "",
     because: str = "",
 ) -> Decision:
     """`engine` names the versions that judged; `follows` is the decision before this one of the same episode, and
-    `because` why it was due. `moment` is `decide` or `start`: all guards are asked at both.
+    `because` why it was due. At *start* the same is asked again, with `Situation.answered` from the approvals.
     """
-    findings = ask(moment, proposal, situation)
+    findings = ask(Moment.DECIDE, proposal, situation)
     mode = mode_of(proposal, situation)
     objections = [each for each in findings if each.outcome is not Outcome.PASS]
     verdict, decided = _verdict(mode, objections, situation.answered)

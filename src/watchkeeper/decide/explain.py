@@ -72,7 +72,7 @@ def sentence(decision: Decision) -> str:
             again = f" It looks again at {when(decision.wake_at, decision.at)}." if decision.wake_at else ""
             return f"It held: {reason}{again}"
         case Verdict.REFUSE:
-            return f"It refused: {reason}" + (" A person was told." if decision.escalate else "")
+            return f"It refused: {reason}"
         case Verdict.OBSERVE:
             return f"It only watched: {reason}{_would(decision)}"
         case Verdict.SUGGEST:

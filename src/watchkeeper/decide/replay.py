@@ -12,7 +12,6 @@ from msgspec import Struct
 from watchkeeper.decide.decide import decide, decide_untargeted
 from watchkeeper.decide.decision import Decision
 from watchkeeper.decide.target import Untargeted
-from watchkeeper.guards.finding import Moment
 from watchkeeper.guards.situation import Proposal, Situation
 from watchkeeper.guards.words import names_of
 from watchkeeper.values import canonical
@@ -27,7 +26,6 @@ class Record(Struct, frozen=True, kw_only=True):
     situation: Situation
     proposal: Proposal | None = None
     untargeted: Untargeted | None = None
-    moment: Moment = Moment.DECIDE
 
 
 class Cause(StrEnum):
@@ -71,7 +69,6 @@ def again(record: Record) -> Decision:
             record.situation,
             clauses=decision.clauses,
             engine=decision.engine,
-            moment=record.moment,
             follows=decision.follows,
             because=decision.because,
         )
