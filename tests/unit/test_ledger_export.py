@@ -232,6 +232,8 @@ def test_a_tile_that_is_missing_cut_or_too_long_is_a_fault(path):
         (lambda raw: raw.replace(b'"index":2,', b'"index":300,'), "line 3 is for entry 300"),
         (lambda raw: raw.replace(b'"salt":"', b'"salt":"zz', 1), "line 1 cannot be read"),
         (lambda raw: raw.replace(b"{", b"[", 1), "line 1 cannot be read"),
+        (lambda raw: raw.replace(b'"salt":"5f', b'"salt":"5F', 1), "line 1 is not written as an export writes it"),
+        (lambda raw: raw.replace(b'"index":1,', b'"index": 1,'), "line 2 is not written as an export writes it"),
         (lambda raw: raw.split(b"\n", 1)[1], "the content of entry 0 is missing"),
         (lambda raw: raw.replace(b'"n":0', b'"n":9'), "the content of entry 0 (intent) is not what the entry"),
     ],
@@ -243,6 +245,24 @@ def test_a_damaged_content_file_is_a_fault(change, words):
     assert changed != files[path]
     files[path] = changed
     assert any(words in line for line in checked(files).lines())
+
+
+def test_every_single_bit_of_a_small_export_counts():
+    files = exported(2)
+    for path in ("tile/entries/000.p/2", "content/000.p/2", "tile/0/000.p/2", "checkpoint"):
+        whole = files[path]
+        for bit in range(len(whole) * 8):
+            bent = bytearray(whole)
+            bent[bit // 8] ^= 1 << bit % 8
+            files[path] = bytes(bent)
+            try:
+                report = checked(files)
+            except (Malformed, Untrusted):
+                assert path == "checkpoint"
+                continue
+            assert not report.ok, (path, bit)
+        files[path] = whole
+    assert checked(files).ok
 
 
 def test_one_content_file_of_several_missing_is_a_fault():

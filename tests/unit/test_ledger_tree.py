@@ -74,6 +74,7 @@ def test_every_inclusion_proof_holds_and_no_other_place_or_size_does():
             assert not proof or not tree.verify_inclusion(leaf, index ^ 1, size, proof, root)
             assert not tree.verify_inclusion(leaf, index, size, proof, EMPTY_ROOT)
         assert not tree.verify_inclusion(leaf, size, size, (), root)
+        assert size == 1 or not tree.verify_inclusion(root, 0, size, (), root)
         assert not tree.verify_inclusion(leaf, -1, size, (), root)
 
 

@@ -479,3 +479,17 @@ def test_a_flood_of_faults_is_counted_and_bounded():
     report = Log(1000).verify(rows=rows)
     assert report.faults_total == 300
     assert report.lines()[-1 - 1] == "236 further faults are counted but not listed"
+
+
+def test_a_flood_of_lesser_faults_never_hides_the_first_wrong_entry():
+    log = Log(1000, points=(1000,))
+    for index in range(1, 1000):
+        beside(log, index, None)
+    log.alter(0)
+    report = log.verify()
+    assert (report.faults_total, len(report.faults)) == (1000, FAULTS_MAX)
+    assert [(fault.what, fault.first) for fault in report.faults[:2]] == [
+        (Wrong.ALTERED, 0),
+        (Wrong.CONTENT_MISSING, 1),
+    ]
+    assert report.faults[-1].first == FAULTS_MAX - 1

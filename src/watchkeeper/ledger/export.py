@@ -176,6 +176,8 @@ def _beside(read: ReadFile, tile: Tile) -> tuple[dict[int, Content | Erased], Fa
             salt = bytes.fromhex(read_line.salt)
         except (msgspec.MsgspecError, ValueError) as broken:
             return found, _file(tile, f"{path}, line {number} cannot be read: {broken}")
+        if canonical(msgspec.structs.replace(read_line, salt=salt.hex())) != line:  # e.g. a hex digit in capitals
+            return found, _file(tile, f"{path}, line {number} is not written as an export writes it: it was altered")
         if not next_index <= read_line.index < tile.first + tile.width:
             return found, _file(tile, f"{path}, line {number} is for entry {read_line.index}: it does not belong there")
         next_index = read_line.index + 1

@@ -378,8 +378,9 @@ class _Pass:
 
     def fault(self, found: Fault) -> None:
         self.faults_total += 1
-        if len(self.faults) < FAULTS_MAX * 4:
-            self.faults.append(found)
+        self.faults.append(found)
+        if len(self.faults) > FAULTS_MAX * 4:  # what is found late may lie early: keep the first by place
+            self.faults = sorted(self.faults, key=_place)[:FAULTS_MAX]
 
     def _was_missing(self, at: int) -> bool:
         """A row that comes late: then it was not removed, and the gap it left is split around it."""
