@@ -26,15 +26,15 @@ class Harm(StrEnum):
 class ActionFacts(Struct, frozen=True, kw_only=True):
     """`effect` is what a step gets that states none. `needs` are the arguments it cannot do without.
 
-    `free` actions touch no target and need no permission.
+    `free` actions touch no target and need no permission. `probe` is the action that answers whether it happened.
     """
 
     effect: Effect
     harm: Harm
     needs: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
     free: bool = False
     via: Via | None = None
+    probe: str = ""
 
 
 class PackAction(Struct, frozen=True, kw_only=True):
@@ -59,49 +59,37 @@ class PackAction(Struct, frozen=True, kw_only=True):
 
 _UNIT: Final = ("unit",)
 _KUBE: Final = ("name",)
-_KUBE_MORE: Final = ("namespace", "kind", "context")
 
 ACTIONS: Final[dict[str, ActionFacts]] = {
     "http.request": ActionFacts(
         effect=Effect.ONCE,
         harm=Harm.CHANGES,
         needs=("url",),
-        optional=("method", "headers", "auth", "json", "body", "form", "query", "expect", "redirects"),
         via=Via.API,
     ),
     "command.run": ActionFacts(
-        effect=Effect.ONCE, harm=Harm.CHANGES, needs=("argv",), optional=("stdin", "env", "cwd", "expect", "user")
+        effect=Effect.ONCE,
+        harm=Harm.CHANGES,
+        needs=("argv",),
     ),
     "service.start": ActionFacts(effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=_UNIT),
-    "service.restart": ActionFacts(effect=Effect.PROBED, harm=Harm.CHANGES, needs=_UNIT),
+    "service.restart": ActionFacts(effect=Effect.PROBED, harm=Harm.CHANGES, needs=_UNIT, probe="service.started_since"),
     "service.stop": ActionFacts(effect=Effect.IDEMPOTENT, harm=Harm.TAKES, needs=_UNIT),
     "service.status": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=_UNIT),
     "service.started_since": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=("unit", "since")),
     "kube.rollout_restart": ActionFacts(
-        effect=Effect.PROBED, harm=Harm.CHANGES, needs=_KUBE, optional=_KUBE_MORE, via=Via.KUBE
+        effect=Effect.PROBED, harm=Harm.CHANGES, needs=_KUBE, via=Via.KUBE, probe="kube.rollout_observed"
     ),
-    "kube.scale": ActionFacts(
-        effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=("name", "replicas"), optional=_KUBE_MORE, via=Via.KUBE
-    ),
-    "kube.delete_pod": ActionFacts(
-        effect=Effect.ONCE, harm=Harm.CHANGES, needs=_KUBE, optional=_KUBE_MORE, via=Via.KUBE
-    ),
-    "kube.cordon": ActionFacts(
-        effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=_KUBE, optional=_KUBE_MORE, via=Via.KUBE
-    ),
-    "kube.drain": ActionFacts(
-        effect=Effect.IDEMPOTENT, harm=Harm.TAKES, needs=_KUBE, optional=_KUBE_MORE, via=Via.KUBE
-    ),
-    "kube.status": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=_KUBE, optional=_KUBE_MORE, via=Via.KUBE),
-    "kube.rollout_observed": ActionFacts(
-        effect=Effect.READ, harm=Harm.NONE, needs=("name", "since"), optional=_KUBE_MORE, via=Via.KUBE
-    ),
-    "wait": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=("for",), free=True, via=Via.API),
+    "kube.scale": ActionFacts(effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=("name", "replicas"), via=Via.KUBE),
+    "kube.delete_pod": ActionFacts(effect=Effect.ONCE, harm=Harm.CHANGES, needs=_KUBE, via=Via.KUBE),
+    "kube.cordon": ActionFacts(effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=_KUBE, via=Via.KUBE),
+    "kube.drain": ActionFacts(effect=Effect.IDEMPOTENT, harm=Harm.TAKES, needs=_KUBE, via=Via.KUBE),
+    "kube.status": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=_KUBE, via=Via.KUBE),
+    "kube.rollout_observed": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=("name", "since"), via=Via.KUBE),
+    "wait": ActionFacts(effect=Effect.READ, harm=Harm.NONE, free=True, via=Via.API),
     "notify": ActionFacts(
         effect=Effect.KEYED,
         harm=Harm.NONE,
-        needs=("text",),
-        optional=("subject", "to", "severity"),
         free=True,
         via=Via.API,
     ),
@@ -111,6 +99,20 @@ ACTIONS: Final[dict[str, ActionFacts]] = {
 UNBUILT_VIA: Final = (Via.SSH, Via.KUBE, Via.AGENT)
 UNBUILT_STORES: Final = ("vault",)
 STORES: Final = ("file", "env", "vault")
+
+
+_METHODS: Final = {
+    **dict.fromkeys(("GET", "HEAD", "OPTIONS"), Effect.READ),
+    **dict.fromkeys(("PUT", "DELETE"), Effect.IDEMPOTENT),
+}
+
+
+def effect_of(action: str, facts: ActionFacts, arguments: dict[str, Any]) -> Effect:
+    """The effect of a step that states none. Source of the methods': RFC 9110 section 9.2."""
+    if action == "http.request":
+        method = arguments.get("method", "GET")
+        return _METHODS.get(method.upper(), facts.effect) if isinstance(method, str) else facts.effect
+    return facts.effect
 
 
 def via_of(facts: ActionFacts | None, stated: Via | None) -> Via | None:

@@ -19,10 +19,26 @@ REASONS_MAX: Final = 20
 Reason = tuple[Risk, str]
 
 _SHELLS: Final = frozenset(
-    "sh ash bash csh dash fish ksh mksh tcsh zsh cmd cmd.exe pwsh powershell powershell.exe".split()
+    [
+        "sh",
+        "ash",
+        "bash",
+        "csh",
+        "dash",
+        "fish",
+        "ksh",
+        "mksh",
+        "tcsh",
+        "zsh",
+        "cmd",
+        "cmd.exe",
+        "pwsh",
+        "powershell",
+        "powershell.exe",
+    ]
 )
 _INTERPRETERS: Final = re.compile(r"(?:python|perl|ruby|node|php|lua|awk|gawk|osascript|tclsh)[0-9.]*(?:\.exe)?")
-_PRIVILEGE: Final = frozenset("sudo doas su pkexec runas setpriv nsenter chroot".split())
+_PRIVILEGE: Final = frozenset(["sudo", "doas", "su", "pkexec", "runas", "setpriv", "nsenter", "chroot"])
 _SHELL_MARKS: Final = re.compile(r"[|;&`]|\$\(|>\s*/|<\(|\n")
 
 _DESTRUCTIVE: Final = tuple(
