@@ -112,6 +112,8 @@ class StepDue(Event, frozen=True, kw_only=True, tag="step_due"):
     """A step fell due: its `when` and arguments were evaluated once. `skipped` when `when` was false.
 
     `arguments` are literal (secrets as references); `broken` is the sentence when an expression failed.
+    Of a verification they are the probe's, with `expect` beside them; of an approval the values shown, by source.
+    `undo` says which side of the step; `verify` is then the undo's own verification, in the same form.
     """
 
     path: str
@@ -119,6 +121,8 @@ class StepDue(Event, frozen=True, kw_only=True, tag="step_due"):
     skipped: bool = False
     broken: str = ""
     timeout_ms: int = 0
+    undo: bool = False
+    verify: dict[str, Any] = {}
 
 
 class Intended(Event, frozen=True, kw_only=True, tag="intended"):
@@ -141,6 +145,7 @@ class Child(Event, frozen=True, kw_only=True, tag="child"):
     path: str
     pid: int
     start_ticks: int
+    undo: bool = False
 
 
 class Done(Event, frozen=True, kw_only=True, tag="done"):
@@ -168,13 +173,17 @@ class Failed(Event, frozen=True, kw_only=True, tag="failed"):
 
 
 class Doubted(Event, frozen=True, kw_only=True, tag="doubted"):
-    """Sent, outcome unknown. `ask_at` is when a `check` may first be asked (intent + time-out)."""
+    """Sent, outcome unknown. `ask_at` is when a `check` may first be asked (intent + time-out), None for a person.
+
+    `interrupted` says that the performer is gone (crash, takeover): the attempt does not count against the step.
+    """
 
     path: str
     attempt: int
     why: str
     undo: bool = False
     ask_at: Instant | None = None
+    interrupted: bool = False
 
 
 class Probed(Event, frozen=True, kw_only=True, tag="probed"):
@@ -224,11 +233,15 @@ class Answered(Event, frozen=True, kw_only=True, tag="answered"):
 
 
 class Held(Event, frozen=True, kw_only=True, tag="held"):
-    """A guard of *continue* said no at a safe point; `on_stop` follows. `guard` names it."""
+    """A guard of *start*, *continue* or *undo* said no; `on_stop` follows. `guard` names it.
+
+    `now` (`stop --now`): not even steps joined to the one before may follow.
+    """
 
     guard: str
     why: str
     stay: bool = False
+    now: bool = False
 
 
 class Paused(Event, frozen=True, kw_only=True, tag="paused"):
@@ -262,6 +275,13 @@ class Ended(Event, frozen=True, kw_only=True, tag="ended"):
     state: str = ""
 
 
+class TimedOut(Event, frozen=True, kw_only=True, tag="timed_out"):
+    """Time ran out: for the run (""), an approval or a called runbook (its path)."""
+
+    path: str = ""
+    why: str = ""
+
+
 JournalEvent = (
     Opened
     | Admitted
@@ -283,6 +303,7 @@ JournalEvent = (
     | CancelAsked
     | NoLongerNeeded
     | Ended
+    | TimedOut
 )
 
 
@@ -307,8 +328,9 @@ class Evaluate(Command, frozen=True, kw_only=True, tag="evaluate"):
 class Perform(Command, frozen=True, kw_only=True, tag="perform"):
     """Ask the guards of the moment, commit `Intended`, send the effect -> `Done`, `Failed` or `Doubted`.
 
-    `safe_point` says that hold, freeze and stop take effect here. For a step that resumes after a crash
-    `repeat` is True: the intent exists and its target honours a repetition.
+    `safe_point` says that hold, freeze and stop take effect here. `repeat` says that an earlier attempt was sent
+    and its outcome is unknown, and that its target honours a repetition: it carries the same key.
+    `finish` says that the run goes on to its end after a hold: only `stop` and `exclusion` are asked.
     """
 
     path: str
@@ -319,6 +341,7 @@ class Perform(Command, frozen=True, kw_only=True, tag="perform"):
     undo: bool = False
     safe_point: bool = True
     repeat: bool = False
+    finish: bool = False
 
 
 class Probe(Command, frozen=True, kw_only=True, tag="probe"):
@@ -345,7 +368,7 @@ class Request(Command, frozen=True, kw_only=True, tag="request"):
 
 
 class Sleep(Command, frozen=True, kw_only=True, tag="sleep"):
-    """Nothing is due before `until_at` (a retry, an approval's deadline, the run's time-out)."""
+    """Look again at `until_at` at the latest (a retry, an approval's deadline, the run's time-out). Always last."""
 
     until_at: Instant
 
@@ -355,6 +378,15 @@ class Doubt(Command, frozen=True, kw_only=True, tag="doubt"):
 
     path: str
     why: str
+    undo: bool = False
+    since_at: Instant | None = None
+
+
+class Expire(Command, frozen=True, kw_only=True, tag="expire"):
+    """Commit `TimedOut` for the run ("") or the step at `path`."""
+
+    path: str = ""
+    why: str = ""
 
 
 class End(Command, frozen=True, kw_only=True, tag="end"):
