@@ -5,24 +5,15 @@
 
 from typing import Final
 
-from msgspec import Struct
-
 from watchkeeper.decide.decision import ClaimWant, Decision, Verdict
 from watchkeeper.guards.blast_radius import allowed, takes_good
 from watchkeeper.guards.breaker import on_trial
 from watchkeeper.guards.situation import Members, Proposal, Situation
+from watchkeeper.home.limits import LimitSettings as LimitSettings  # noqa: PLC0414  what `claims` takes
 from watchkeeper.packs.rule import Unavailable
 from watchkeeper.values import after_ms
 
 TRIES_MAX: Final = 3  # then the decision is `hold: contention`
-
-
-class LimitSettings(Struct, frozen=True, kw_only=True):
-    """Runs at once, from `limits:` in watchkeeper.yaml. One acting run a target is no setting."""
-
-    service_max: int = 5
-    region_max: int = 50
-    global_max: int = 200
 
 
 def expects(decision: Decision, situation: Situation) -> tuple[tuple[str, int], ...]:

@@ -10,25 +10,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from watchkeeper.home.exclusion import Exclusion as Exclusion  # noqa: PLC0414  a noun of the situation too
+from watchkeeper.home.exclusion import Scope as Scope  # noqa: PLC0414
 from watchkeeper.packs.rule import Limits, Mode, Risk
 from watchkeeper.packs.runbook import Effect, Via
 from watchkeeper.values import Instant, Severity
-
-
-class Scope(Struct, frozen=True, kw_only=True):
-    """What a stop, hold, freeze, exclusion or maintenance covers. Empty fields cover everything; all given must agree.
-
-    `entity` is a reference, `rule` a `pack/name`.
-    """
-
-    environment: str = ""
-    system: str = ""
-    region: str = ""
-    kind: str = ""
-    tier: str = ""
-    entity: str = ""
-    service: str = ""
-    rule: str = ""
 
 
 class Stop(Struct, frozen=True, kw_only=True):
@@ -71,20 +57,6 @@ class Freeze(Struct, frozen=True, kw_only=True):
     lifted_at: Instant | None = None
     lifted_by: str = ""
     origin: str = "person"
-
-
-class Exclusion(Struct, frozen=True, kw_only=True):
-    """A subsystem kept out of automation. An expired one still binds until it is renewed or removed on record."""
-
-    id: str
-    scope: Scope
-    control: str
-    reason: str
-    owner: str
-    approver: str
-    from_at: Instant
-    until_at: Instant
-    compensating: str = ""
 
 
 class Maintenance(Struct, frozen=True, kw_only=True):

@@ -147,7 +147,7 @@ def _target(spec: Fields, clauses: Clauses) -> TargetQuery:
             )
         annotation, value = key, clauses.clause(node, path_join(fields.at("by"), key), RULE_TARGET, "string")
     query = TargetQuery(
-        kind=(fields.choice("kind", EntityKind) or ""),
+        kind=str(fields.choice("kind", EntityKind) or ""),
         annotation=annotation,
         value=value,
         within=_within(fields),
