@@ -92,5 +92,11 @@ def _short(needed: int, seen: tuple[Seen, ...], what: str, names: tuple[str, ...
         reason=f"{sees} {'sees' if len(firing) == 1 else 'see'} it{rest}.",
         evidence=evidence,
         names=names,
-        change=f"{needed - len(firing)} more {what}{'' if needed - len(firing) == 1 else 's'} report the same symptom.",
+        change=_more(needed - len(firing), what),
+    )
+
+
+def _more(count: int, what: str) -> str:
+    return (
+        f"1 more {what} reports the same symptom." if count == 1 else f"{count} more {what}s report the same symptom."
     )
