@@ -9,13 +9,14 @@ An action returns its output or raises by what is known of the effect:
 No action retries: retries are data of the step, performed by the engine.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
 from watchkeeper.guards.situation import Target
 from watchkeeper.packs.runbook import Effect, Via
+from watchkeeper.report.notices import Notice
 from watchkeeper.values import Instant
 
 OUTPUT_BYTES_MAX: Final = 256 * 1024
@@ -99,24 +100,7 @@ class Prober(Protocol):
     ) -> Observation: ...
 
 
-class Notice(Struct, frozen=True, kw_only=True):
-    """A message to a person, as a route delivers it."""
-
-    id: str
-    at: Instant
-    kind: str
-    subject: str
-    text: str
-    severity: str
-    ids: dict[str, str] = {}
-    links: dict[str, str] = {}
-    checkpoint: str = ""
-
-
 class Channel(Protocol):
     """One way to tell people (webhook, e-mail). Raises Unavailable or Rejected; the outbox retries."""
 
     async def tell(self, notice: Notice, route: Mapping[str, Any]) -> None: ...
-
-
-Telling = Callable[[Notice], Awaitable[None]]

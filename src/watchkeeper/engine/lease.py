@@ -5,6 +5,7 @@ finds its lease gone when it wakes.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from typing import Final
@@ -26,6 +27,8 @@ class Lease:
         self._renewed_ms = boot_ms()
         text = os.environ.get("WATCHKEEPER_BEAT_FD", "")
         self._beat_fd = int(text) if text.isdigit() else None
+        if self._beat_fd is not None:
+            os.set_blocking(self._beat_fd, False)
 
     def held(self) -> bool:
         return boot_ms() - self._renewed_ms < self._lease_ms
@@ -33,7 +36,8 @@ class Lease:
     def renew(self) -> None:
         """Raises BrokenPipeError when the supervisor is gone: the worker then ends, and takes its children along."""
         if self._beat_fd is not None:
-            os.write(self._beat_fd, b".")
+            with contextlib.suppress(BlockingIOError):  # a supervisor that is stopped reads later
+                os.write(self._beat_fd, b".")
         self._renewed_ms = boot_ms()
 
     async def keep(self) -> None:

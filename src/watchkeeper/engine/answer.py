@@ -1,0 +1,36 @@
+"""How an operation answers a person: what was done, or no with its reason. No is a value."""
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class No(Struct, frozen=True, kw_only=True):
+    """`status` is the HTTP status that says the same: 400 wrong input, 403 may not, 404 not there, 409 changed since,
+    422 makes no sense here, 503 later. `title` is the short name of the reason, `detail` the sentence.
+    """
+
+    status: int
+    title: str
+    detail: str
+    more: dict[str, Any] = {}
+
+
+def missing(what: str, identity: str) -> No:
+    return No(status=404, title="not found", detail=f"no {what} {identity!r}: run 'wk {what}s' to list them")
+
+
+def denied(detail: str) -> No:
+    return No(status=403, title="not allowed", detail=detail)
+
+
+def invalid(field: str, why: str) -> No:
+    return No(status=400, title="invalid", detail=f"{field}: {why}", more={"field": field})
+
+
+def changed(detail: str, **more: Any) -> No:
+    return No(status=409, title="changed", detail=detail, more=more)
+
+
+def later(detail: str) -> No:
+    return No(status=503, title="later", detail=detail)

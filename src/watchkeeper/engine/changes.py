@@ -1,0 +1,179 @@
+"""What runs: the active configuration, an immutable copy in the store, named by its content.
+
+The folder is where people write; nothing in it acts until `apply`. A plan says what would change, and applying names
+the digest of that plan: what was edited in between is not slipped in.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from watchkeeper.approve.people import Actor
+from watchkeeper.documents import Problem
+from watchkeeper.engine.answer import No, changed
+from watchkeeper.engine.records import Activation, FileBlob, put, read
+from watchkeeper.engine.scribe import Scribe
+from watchkeeper.engine.world import World
+from watchkeeper.errors import Rejected, WatchkeeperError
+from watchkeeper.home.configuration import Compiled, Configuration
+from watchkeeper.home.plan import Plan, difference
+from watchkeeper.ledger.entry import Kind
+from watchkeeper.ports import Commit, Committed, Put, Store
+
+Files = Mapping[str, bytes]
+ReadFolder = Callable[[], Files]
+Compile = Callable[[Files], Compiled]
+
+PROBLEMS_SHOWN_MAX: Final = 50
+
+
+class Planned(Struct, frozen=True, kw_only=True):
+    """What the folder would change. `digest` is what `apply` must name; "" when the folder has errors."""
+
+    digest: str
+    active: str
+    plan: Plan | None
+    problems: tuple[Problem, ...]
+    files: tuple[str, ...]
+
+
+class Changes:
+    def __init__(
+        self,
+        scribe: Scribe,
+        world: World,
+        activated: Callable[[Configuration], Awaitable[None]],
+        read_folder: ReadFolder,
+        compile_files: Compile,
+    ) -> None:
+        self._scribe, self._world, self._activated = scribe, world, activated
+        self._read_folder, self._compile = read_folder, compile_files
+
+    def differing(self) -> tuple[str, ...]:
+        """Paths in the folder that are not as in the active configuration: `wk status` names them."""
+        try:
+            files = self._read_folder()
+        except (WatchkeeperError, OSError):
+            return ("(the folder cannot be read)",)
+        active = self._world.configuration.files
+        now = {path: hashlib.sha256(body).hexdigest() for path, body in files.items()}
+        return tuple(sorted(path for path in {*active, *now} if active.get(path) != now.get(path)))
+
+    def plan(self) -> Planned:
+        """Reads the folder, compiles it, and says what it would change. Changes nothing."""
+        try:
+            files = self._read_folder()
+        except OSError as unreadable:
+            raise Rejected(f"the home folder cannot be read: {unreadable}") from unreadable
+        compiled = self._compile(files)
+        active = self._world.configuration
+        if compiled.configuration is None:
+            return Planned(
+                digest="", active=active.digest, plan=None, problems=compiled.problems, files=self.differing()
+            )
+        return Planned(
+            digest=compiled.configuration.digest,
+            active=active.digest,
+            plan=difference(active, compiled.configuration),
+            problems=compiled.problems,
+            files=self.differing(),
+        )
+
+    async def apply(self, actor: Actor, digest: str, reason: str) -> Activation | No:
+        """Make the planned configuration the active one. Nothing is half-applied: one commit, or none."""
+        files = self._read_folder()
+        compiled = self._compile(files)
+        if compiled.configuration is None:
+            errors = [str(problem) for problem in compiled.problems if problem.fatal]
+            return No(
+                status=422,
+                title="invalid",
+                detail=f"{len(errors)} errors; the active configuration stays. First: {errors[0]}",
+                more={"errors": errors[:PROBLEMS_SHOWN_MAX]},
+            )
+        configuration = compiled.configuration
+        if configuration.digest != digest:
+            return changed(
+                "The files changed since they were planned: run 'wk plan' again.", digest=configuration.digest
+            )
+        unbuilt = sorted(
+            f"{each.name}: {what}" for each in configuration.rulebook.runbooks.values() for what in each.unbuilt
+        )
+        if unbuilt:
+            return No(
+                status=422,
+                title="not yet built",
+                detail=f"{unbuilt[0]} is not yet built; the active configuration stays.",
+                more={"unbuilt": unbuilt},
+            )
+        if configuration.digest == self._world.configuration.digest:
+            return changed("The folder is what is active already: nothing to apply.")
+        found, commit = activation(self._scribe, configuration, files, actor, reason, self._world.configuration.digest)
+        outcome = await self._scribe.commit(commit)
+        if not isinstance(outcome, Committed):
+            return changed(outcome.why)
+        await self._activated(configuration)
+        return found
+
+    async def compiled(self, digest: str) -> Configuration | None:
+        """A configuration that was active once, for the runs it started."""
+        return await stored(self._scribe.store, self._compile, digest)
+
+
+def activation(
+    scribe: Scribe, configuration: Configuration, files: Files, actor: Actor, reason: str, previous: str
+) -> tuple[Activation, Commit]:
+    """The commit that makes a configuration active: its files by content, its name, its entry."""
+    now = scribe.clock.now()
+    blobs = {hashlib.sha256(body).hexdigest(): body for body in files.values()}
+    found = Activation(
+        id=scribe.new_id("act", now),
+        at=now,
+        by=actor.name,
+        digest=configuration.digest,
+        reason=reason,
+        files={path: hashlib.sha256(body).hexdigest() for path, body in files.items()},
+        previous=previous,
+    )
+    puts: tuple[Put, ...] = (put(found), *(put(FileBlob(sha256=name, body=body)) for name, body in blobs.items()))
+    entry = scribe.entry(
+        Kind.APPLY,
+        {"configuration": configuration.digest, "activation": found.id},
+        actor=actor.name,
+        verdict="applied",
+        content={"reason": reason, "files": found.files, "previous": previous},
+    )
+    return found, Commit(at=now, puts=puts, bumps=("configuration", "exclusion"), entries=(entry,))
+
+
+async def newest(store: Store) -> Activation | None:
+    page = await store.find("activation", limit=1)
+    return read(page.items[0], Activation) if page.items else None
+
+
+async def stored(store: Store, compile_files: Compile, digest: str) -> Configuration | None:
+    """Compile a configuration from the store. None when it was never active here."""
+    after: str | None = None
+    while True:
+        page = await store.find("activation", after=after, limit=100)
+        for row in page.items:
+            found = read(row, Activation)
+            if found.digest == digest:
+                return compile_files(await files_of(store, found)).configuration
+        after = page.next
+        if after is None:
+            return None
+
+
+async def files_of(store: Store, found: Activation) -> dict[str, bytes]:
+    """The files of an activation, checked against their names. Raises Rejected when one is missing or altered."""
+    files: dict[str, bytes] = {}
+    for path, sha256 in found.files.items():
+        row = await store.get("file", sha256)
+        body = read(row, FileBlob).body if row is not None else b""
+        if row is None or hashlib.sha256(body).hexdigest() != sha256:
+            raise Rejected(f"configuration {found.digest[:12]}: the stored copy of {path} is missing or altered")
+        files[path] = body
+    return files

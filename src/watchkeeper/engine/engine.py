@@ -1,0 +1,526 @@
+"""The engine: everything that performs, in one loop of one process. Bootstrap hands in what it performs with.
+
+Started, it takes up what an earlier process left: runs by their journals, held proposals by their wake-up, notices by
+their outbox, and alerts by judging again what has no decision yet.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from watchkeeper.approve.approval import Approval, State, lapse, request_step
+from watchkeeper.approve.approval import Present as Standing
+from watchkeeper.approve.people import Grant
+from watchkeeper.correlate.alert import Alert
+from watchkeeper.correlate.correlation import Correlation
+from watchkeeper.correlate.track import Track
+from watchkeeper.decide.decision import DECIDE_REV, Decision
+from watchkeeper.engine.action import Action, Channel, Prober
+from watchkeeper.engine.answer import No, changed, missing
+from watchkeeper.engine.changes import Changes, Compile, ReadFolder
+from watchkeeper.engine.clock import Clock, ClockGuard
+from watchkeeper.engine.facts import facts_of
+from watchkeeper.engine.identities import Identities
+from watchkeeper.engine.intake import Intake, SignalReader
+from watchkeeper.engine.judge import Judge, Opening, plan_of
+from watchkeeper.engine.lease import Lease
+from watchkeeper.engine.limits import Limits
+from watchkeeper.engine.moments import RunMoments
+from watchkeeper.engine.outbox import Outbox, messages
+from watchkeeper.engine.outputs import Outputs
+from watchkeeper.engine.perform import Leaser, StepPerformer
+from watchkeeper.engine.pipeline import Pipeline
+from watchkeeper.engine.records import HealthRecord, Message, RunRecord, Waiting, kind_of, put, read
+from watchkeeper.engine.runner import Live, Runner, decode
+from watchkeeper.engine.scribe import Dice, Scribe
+from watchkeeper.engine.situations import Situations
+from watchkeeper.engine.steering import Steering
+from watchkeeper.engine.watching import Watching
+from watchkeeper.engine.witnesses import Witnesses
+from watchkeeper.engine.world import Decided, World
+from watchkeeper.execute import machine
+from watchkeeper.execute.recover import recover
+from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request
+from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
+from watchkeeper.home.configuration import Configuration
+from watchkeeper.home.settings import routes_for
+from watchkeeper.ports import Commit, Committed, Put, Store
+from watchkeeper.report.notices import Notice, NoticeKind, of_doubt
+from watchkeeper.report.scrub import Scrubber
+from watchkeeper.signals.signal import DeadLetter, Kind
+from watchkeeper.values import Instant, after_ms, ms_between
+
+log = structlog.get_logger("watchkeeper.engine")
+
+DOUBT_EVERY_MS: Final = 1_800_000
+TICK_S: Final = 0.25
+SEQUENCE_S: Final = 0.2  # pending entries are integrated at least so often; `verify` allows a second
+FORGET_EVERY_S: Final = 60.0
+DECISIONS_READ_MAX: Final = 50_000
+
+
+class Engine:
+    """`read_folder` and `compile_files` are how a folder becomes a configuration; runs keep the one they started with."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        dice: Dice,
+        configuration: Configuration,
+        *,
+        actions: Mapping[str, Action],
+        prober: Prober,
+        channels: Mapping[str, Channel],
+        leaser: Leaser,
+        scrubber: Scrubber,
+        lease: Lease,
+        read_folder: ReadFolder,
+        compile_files: Compile,
+        end_leftover: Callable[[int, int], Coroutine[None, None, None]],
+        versions: Mapping[str, str],
+    ) -> None:
+        self.store, self.clock, self.lease = store, clock, lease
+        self.scribe = Scribe(store, clock, dice)
+        self.world = World(configuration)
+        self.correlation = Correlation()
+        self.situations = Situations(self.world)
+        self.witnesses = Witnesses(self.world)
+        self.outputs = Outputs()
+        self.outbox = Outbox(store, clock, channels)
+        self.identities = Identities(self.scribe)
+        self.judge = Judge(
+            self.scribe,
+            self.world,
+            self.situations,
+            self.correlation,
+            self.witnesses,
+            self,
+            {**versions, "decide_rev": str(DECIDE_REV)},
+        )
+        self.intake = Intake(self.scribe, self.world, scrubber)
+        self.pipeline = Pipeline(
+            self.scribe, self.world, self.correlation, self.witnesses, SignalReader(self.world), self.judge, self.intake
+        )
+        self.moments = RunMoments(
+            self.scribe, clock, self.world, self.situations, self.correlation, self.witnesses, self.notices, self.told
+        )
+        self.performer = StepPerformer(actions, prober, clock, lease, leaser, self.outputs.show, self._record_child)
+        self.runner = Runner(store, clock, self.moments, self, self._on_doubt, self._on_end)
+        self.limits = Limits(self.scribe, self.world, self.changed)
+        self.steering = Steering(
+            self.scribe,
+            self.world,
+            self.situations,
+            self.judge,
+            self.runner,
+            self.pipeline.now,
+            lambda: sum(1 for each in self.identities.identities.values() if each.human),
+        )
+        self.watching = Watching(self.scribe, self.world, self.pipeline, prober)
+        self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files)
+        self._clock_guard = ClockGuard()
+        self._end_leftover = end_leftover
+        self._tasks: list[asyncio.Task[None]] = []
+        self._background: set[asyncio.Task[None]] = set()
+        self.outbox_checkpoint = ""
+        self.started_at: Instant | None = None
+        self.failed: str = ""
+
+    # Starting and stopping.
+
+    async def start(self) -> None:
+        """Ready when this returns: hooks may be accepted."""
+        self.scribe.versions.update(await self.store.versions())
+        self.world.versions = self.scribe.versions
+        self.world.epoch = self.scribe.versions.get("epoch", 0)
+        await self._fence()
+        await self.identities.load()
+        await self._load()
+        await self.outbox.load()
+        await self._take_up_runs()
+        self.started_at = self.clock.now()
+        for name, work in (
+            ("pipeline", self.pipeline.work()),
+            ("outbox", self.outbox.work()),
+            ("sequencer", self._sequence()),
+            ("ticker", self._tick()),
+            ("watching", self.watching.work()),
+            ("lease", self.lease.keep()),
+        ):
+            self._tasks.append(asyncio.create_task(self._guard(name, work), name=name))
+        await self.pipeline.rejudge_all("started")
+
+    async def _guard(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """A task that must not end: when it does, the process ends, and its supervisor starts it again."""
+        try:
+            await work
+            self.failed = f"{name} ended"
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            log.exception("a task of the engine failed", task=name)
+            self.failed = f"{name}: {type(error).__name__}: {error}"
+
+    async def stop(self) -> None:
+        """Let go where it stands. What is under way is taken up by its journal at the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.runner.stop()
+        self._tasks.clear()
+
+    async def _fence(self) -> None:
+        """Each start raises the fencing token: what an older process still sends can be told from ours."""
+        outcome = await self.scribe.commit(Commit(at=self.clock.now(), bumps=("fence",)))
+        assert isinstance(outcome, Committed)
+        self.world.fence = self.scribe.versions.get("fence", 0)
+
+    async def _load(self) -> None:
+        world, now = self.world, self.clock.now()
+        for document, into in (
+            (Stop, world.stops),
+            (Hold, world.holds),
+            (Freeze, world.freezes),
+            (Grant, world.grants),
+        ):
+            async for found in self._all(document, {"state": "open"}):
+                into[found.id] = found
+        async for approval in self._all(Approval, {"state": ["pending", "approved"]}):
+            if not approval.run or approval.path:
+                world.approvals[approval.id] = approval
+        async for waiting in self._all(Waiting, {"state": "open"}):
+            world.waiting[waiting.id] = waiting
+        async for record in self._all(HealthRecord, {}):
+            world.health[record.entity] = record
+        alerts = [alert async for alert in self._all(Alert, {"state": "firing"})]
+        tracks = [track async for track in self._all(Track, {})]
+        open_incidents = {alert.id for alert in alerts}
+        self.correlation.restore(alerts, tracks)
+        self.correlation.tick(now)
+        for alert in alerts:
+            self.witnesses.saw(None, alert)
+            if alert.entity:
+                world.failing[alert.entity].add(alert.id)
+            await self._last_decisions(alert.id)
+            incident = self.correlation.incident_id_of(alert.id)
+            if incident and incident not in open_incidents:
+                await self._last_decisions(incident)
+        async for closed in self._all(RunRecord, {"state": "closed"}, most=DECISIONS_READ_MAX):
+            if closed.ended_at is not None and ms_between(closed.ended_at, now) > 86_400_000:
+                break
+            if closed.effects:
+                world.tried(closed)
+
+    async def _last_decisions(self, episode: str) -> None:
+        """The newest decision of each rule for an episode, and what became of its run."""
+        seen: set[str] = set()
+        async for decision in self._all(Decision, {"episode": episode}):
+            if decision.rule in seen:
+                continue
+            seen.add(decision.rule)
+            page = await self.store.find("run", {"decision": decision.id}, limit=1)
+            record = read(page.items[0], RunRecord) if page.items else None
+            ended_at = record.ended_at if record is not None else None
+            self.world.remember(
+                episode,
+                decision.rule,
+                Decided(
+                    decision=decision,
+                    run=record.id if record is not None else "",
+                    run_ended_at=ended_at,
+                    effect_at=ended_at if record is not None and record.effects else None,
+                    told=True,
+                ),
+            )
+
+    async def _all(self, document: type[Any], where: Mapping[str, Any], most: int = 1_000_000) -> Any:
+        after: str | None = None
+        count = 0
+        while True:
+            page = await self.store.find(kind_of(document), where, after=after, limit=1000)
+            for row in page.items:
+                yield read(row, document)
+            count += len(page.items)
+            after = page.next
+            if after is None or count >= most:
+                return
+
+    async def _take_up_runs(self) -> None:
+        """Every unfinished run, from its journal. Left-over processes are ended, and seen ended, before anything else."""
+        async for record in self._all(RunRecord, {"state": "open"}):
+            live = await self._live(record)
+            if live is None:
+                continue
+            for child in machine.leftovers(live.run):
+                await self._end_leftover(child.pid, child.start_ticks)
+            events = recover(live.run, self.clock.now(), old_performer_dead=True)
+            live.backlog.extend(events)
+            self.world.open_run(record)
+            self.moments.opened(live)
+            self.runner.take(live)
+            log.info("run taken up", run=record.id, status=live.run.status.value, in_doubt=len(events))
+
+    async def _live(self, record: RunRecord) -> Live | None:
+        row = await self.store.get("decision", record.decision)
+        configuration = await self._compiled(record.configuration)
+        if row is None or configuration is None:
+            self.failed = f"run {record.id}: its {'decision' if row is None else 'configuration'} is not in the store"
+            log.error("a run cannot be taken up", run=record.id, why=self.failed)
+            return None
+        decision = read(row, Decision)
+        stored = await self.store.get("situation", decision.situation)
+        situation = read(stored, Situation) if stored is not None else None
+        facts = situation.alert if situation is not None else None
+        plan = plan_of(decision, configuration.rulebook.runbooks, facts)
+        events = [decode.decode(body) for body in await self.store.journal(record.id)]
+        run = machine.fold(plan, events)
+        return Live(plan, run, len(events), decision, record, situation.answered if situation is not None else ())
+
+    async def _compiled(self, digest: str) -> Configuration | None:
+        found = self.world.compiled.get(digest)
+        if found is None:
+            found = await self.changes.compiled(digest)
+            if found is not None:
+                self.world.compiled[digest] = found
+        return found
+
+    # What the judge asks for (`judge.Seats`).
+
+    def again(self, alert: str, at: Instant) -> None:
+        self.pipeline.again(alert, at)
+
+    def open(self, opening: Opening) -> None:
+        run = machine.start(opening.plan, opening.opened)
+        live = Live(opening.plan, run, 1, opening.decision, opening.record, opening.answered)
+        self.world.open_run(opening.record)
+        self.moments.opened(live)
+        self.runner.take(live)
+
+    def lapse(self, alert: str, why: str) -> None:
+        """The episode is over: what waited for it lapses, and its runs learn that they may not be needed."""
+        for waiting in [each for each in self.world.waiting.values() if each.alert == alert]:
+            self.world.waiting.pop(waiting.id, None)
+            self._later(put(replace(waiting, open=False, closed_why=why)))
+        self.outbox.drop(alert, why)
+        for live in tuple(self.runner.live.values()):
+            if live.decision.alert == alert:
+                live.mailbox.put_nowait(NoLongerNeeded(at=self.clock.now(), why=why))
+
+    def notices(self, found: Iterable[Notice]) -> tuple[Put, ...]:
+        settings = self.world.configuration.settings.notify
+        stored: list[Put] = []
+        for notice in found:
+            routes = routes_for(
+                settings,
+                severity=notice.severity.value,
+                service=notice.service,
+                team=notice.team,
+                kind=notice.kind.value,
+            )
+            first_at = after_ms(notice.at, settings.tell_after_ms if notice.delayed else 0)
+            full = replace(notice, checkpoint=self.outbox_checkpoint)
+            ways = [(route.name, route.channel, route.data()) for route in routes]
+            stored.extend(put(message) for message in messages(full, ways, first_at))
+        return tuple(stored)
+
+    def told(self, puts: Iterable[Put]) -> None:
+        for each in puts:
+            if each.kind == "message":
+                self.outbox.add(read_message(each))
+
+    def approval_ended(self, approval: Approval) -> None:
+        self.world.approvals.pop(approval.id, None)
+        self._later(put(approval))
+
+    def _later(self, *puts: Put) -> None:
+        """A write that nobody waits for; refused only when the store is, and then the process ends anyway."""
+        task = asyncio.create_task(self._commit_puts(puts))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _commit_puts(self, puts: tuple[Put, ...]) -> None:
+        await self.scribe.commit(Commit(at=self.clock.now(), puts=puts))
+
+    # What the runner asks for (`runner.Performer`).
+
+    def effect(self, live: Live, command: Any, intent: Any) -> Coroutine[None, None, Event]:
+        return self.performer.effect(live, command, intent)
+
+    def verification(self, live: Live, command: Any) -> Coroutine[None, None, Event]:
+        return self.performer.verification(live, command)
+
+    async def probe(self, live: Live, command: Any) -> Event:
+        return await self.performer.probe(live, command)
+
+    async def request(self, live: Live, command: Request) -> tuple[Asked, tuple[Put, ...]]:
+        """A step that asks a person: its card, bound to what it shows."""
+        step = machine.step_at(live.run, command.path)
+        assert step.ask is not None
+        now = self.clock.now()
+        approval = request_step(
+            live.decision,
+            run=live.run.id,
+            epoch=self.world.epoch,
+            path=command.path,
+            by=step.ask.by,
+            count=step.ask.count,
+            within_ms=step.ask.within_ms,
+            shown=command.arguments,
+            at=now,
+        )
+        self.world.approvals[approval.id] = approval
+        notice = Notice(
+            id=approval.id,
+            at=now,
+            kind=NoticeKind.ASK,
+            subject=f"Approve step {command.path} of {live.plan.runbook.name}?",
+            text=approval.findings[0].reason,
+            severity=live.decision.severity,
+            team=live.decision.owner,
+            ids={"approval": approval.id, "run": live.run.id, "decision": live.decision.id},
+            commands=(f"wk approve {approval.id}", f"wk reject {approval.id}", f"wk runs show {live.run.id}"),
+        )
+        stored = self.notices((notice,))
+        self.told(stored)
+        return Asked(at=now, path=command.path, approval=approval.id, until_at=approval.expires_at), (
+            put(approval),
+            *stored,
+        )
+
+    async def _record_child(self, live: Live, child: Any) -> None:
+        await self.runner.record_child(live, child)
+
+    async def _on_doubt(self, live: Live, doubt: Doubt) -> None:
+        """At once, and every 30 minutes until somebody said what became of it."""
+        now = self.clock.now()
+        last = live.told_doubt_at.get(doubt.path)
+        if last is not None and ms_between(last, now) < DOUBT_EVERY_MS:
+            return
+        live.told_doubt_at[doubt.path] = now
+        stored = self.notices((of_doubt(live.run.id, live.decision, doubt.path, doubt.why, now),))
+        if stored:
+            await self.scribe.commit(Commit(at=now, puts=stored))
+            self.told(stored)
+
+    async def _on_end(self, live: Live) -> None:
+        """Free what waited for its targets, and judge its alert again: afresh at once when it had no effect."""
+        self.outputs.forget(live.run.id)
+        decision = live.decision
+        if not live.record.effects and decision.episode:
+            self.world.decided_of(decision.episode).pop(decision.rule, None)
+        if decision.alert:
+            self.pipeline.now(decision.alert, "" if live.record.effects else "its run ended before any effect")
+        freed = {target.ref for target in decision.targets}
+        for waiting in tuple(self.world.waiting.values()):
+            if freed & set(waiting.targets):
+                self.pipeline.now(waiting.alert, "another run on its target ended")
+
+    # What changes by itself, or by a person.
+
+    async def changed(self, key: str) -> None:
+        """A version was raised: what was held is judged afresh, and every run looks at its guards again."""
+        for waiting in tuple(self.world.waiting.values()):
+            if key in waiting.names or not waiting.names:
+                self.pipeline.now(waiting.alert, f"{key} changed")
+        for run in tuple(self.runner.live):
+            self.runner.nudge(run)
+
+    async def activated(self, configuration: Configuration) -> None:
+        """Another configuration is in force: approvals of the old one lapse, everything that fires is judged again."""
+        self.world.compiled[configuration.digest] = configuration
+        self.world.configuration = configuration
+        self.watching.configure()
+        await self._lapse_approvals()
+        await self.pipeline.rejudge_all("the configuration changed")
+
+    async def _tick(self) -> None:
+        forgotten_ms = self.clock.monotonic_ms()
+        while True:
+            await asyncio.sleep(TICK_S)
+            before = self.world.clock
+            self.world.clock = self._clock_guard.look(self.clock.now(), self.clock.monotonic_ms())
+            if before.trusted != self.world.clock.trusted:
+                log.warning("clock", trusted=self.world.clock.trusted, why=self.world.clock.why or before.why)
+                await self.changed("clock")
+            await self._lapse_approvals()
+            await self._expire()
+            if self.clock.monotonic_ms() - forgotten_ms > FORGET_EVERY_S * 1000:
+                forgotten_ms = self.clock.monotonic_ms()
+                self.pipeline.forget()
+
+    async def _lapse_approvals(self) -> None:
+        now = self.clock.now()
+        for approval in tuple(self.world.approvals.values()):
+            present = Standing(configuration=self.world.configuration.digest, epoch=self.world.epoch)
+            if approval.path:
+                present = replace(present, configuration=approval.configuration)
+            elif approval.episode:
+                alert = self.correlation.alert(approval.episode)
+                if alert is not None:
+                    facts = facts_of(alert, self.correlation, self.witnesses, now)
+                    present = replace(present, firing=facts.firing and not facts.stale, severity=facts.severity)
+            after = lapse(approval, present, now)
+            if after.state is approval.state:
+                continue
+            self.world.approvals.pop(approval.id, None)
+            await self.scribe.commit(Commit(at=now, puts=(put(after),)))
+            if after.state in {State.LAPSED, State.VOID} and after.episode and present.firing:
+                self.pipeline.now(after.episode, "its approval lapsed", "watchkeeper")
+
+    async def _expire(self) -> None:
+        """Holds and freezes that ran out no longer bind; what they held is judged again."""
+        now = self.clock.now()
+        for key, limits in (("hold", self.world.holds), ("freeze", self.world.freezes)):
+            for identity in [identity for identity, each in limits.items() if each.until_at <= now]:
+                ended = limits.pop(identity)
+                closed = replace(ended, lifted_at=now, lifted_by="its own end")
+                await self.scribe.commit(Commit(at=now, puts=(put(closed),), bumps=(key,)))
+                await self.changed(key)
+
+    async def _sequence(self) -> None:
+        """The one sequencer: pending entries into the tree, in commit order."""
+        while True:
+            await asyncio.sleep(SEQUENCE_S)
+            while await self.store.integrate():
+                pass
+
+    # Small answers for the surface.
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether this node does its work, and what is wrong when it does not. Telling that fails degrades it."""
+        wrong: dict[str, Any] = {}
+        if self.started_at is None:
+            wrong["starting"] = True
+        if self.failed:
+            wrong["failed"] = self.failed
+        if self.outbox.failing:
+            wrong["telling"] = dict(self.outbox.failing)
+        if not self.world.clock.trusted:
+            wrong["clock"] = self.world.clock.why
+        return not wrong, wrong
+
+    async def replay_dead_letter(self, identity: str) -> str | No:
+        """Take a dead letter's delivery apart again, after what was wrong was mended."""
+        row = await self.store.get("dead_letter", identity)
+        if row is None:
+            return missing("dead-letter", identity)
+        letter = read(row, DeadLetter)
+        delivery = await self.store.delivery(letter.delivery)
+        if delivery is None:
+            return changed(f"delivery {letter.delivery} is no longer kept")
+        parsed = SignalReader(self.world).read(delivery)
+        if any(each.path == letter.path for each in parsed.dead):
+            still = next(each for each in parsed.dead if each.path == letter.path)
+            return changed(f"it still cannot be read: {still.path}: {still.why}")
+        await self.pipeline.say([signal for signal in parsed.signals if signal.kind is Kind.ALERT])
+        await self.scribe.commit(Commit(at=self.clock.now(), puts=(put(letter, state="replayed"),)))
+        return delivery.id
+
+
+def read_message(stored: Put) -> Message:
+    return msgspec.json.decode(stored.body, type=Message)

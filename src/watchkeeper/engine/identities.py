@@ -1,0 +1,249 @@
+"""Identities and tokens: who may come in, and what they may do there.
+
+A token's text is shown once and never stored. `wk_<24 hex of its id>_<secret>`: the id finds the row, the secret is
+compared by digest in constant time. The bootstrap token makes the first identity possible and nothing else.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from watchkeeper.approve.people import BOOTSTRAP_HOURS, Actor, Identity, Token
+from watchkeeper.engine.answer import No, changed, denied, invalid, missing
+from watchkeeper.engine.records import put, read
+from watchkeeper.engine.scribe import Scribe
+from watchkeeper.ledger.entry import Kind
+from watchkeeper.ports import Commit, Committed
+from watchkeeper.values import Instant, after_ms
+
+ROLES: Final = ("viewer", "operator", "approver", "admin")
+IDENTITIES_MAX: Final = 10_000
+TOKENS_MAX: Final = 50_000
+NAME_CHARS_MAX: Final = 100
+
+Shape = TypeVar("Shape", Identity, Token)
+
+
+class Identities:
+    """Mirrors what is stored; a commit comes before every change here."""
+
+    def __init__(self, scribe: Scribe) -> None:
+        self._scribe = scribe
+        self.identities: dict[str, Identity] = {}
+        self.tokens: dict[str, Token] = {}
+
+    async def load(self) -> None:
+        await self._each("identity", Identity, lambda found: self.identities.__setitem__(found.id, found))
+        await self._each("token", Token, lambda found: self.tokens.__setitem__(found.id, found))
+
+    async def _each(self, kind: str, shape: type[Shape], keep: Callable[[Shape], None]) -> None:
+        after: str | None = None
+        while True:
+            page = await self._scribe.store.find(kind, {"state": "open"}, after=after, limit=1000, oldest_first=True)
+            for row in page.items:
+                keep(read(row, shape))
+            after = page.next
+            if after is None:
+                return
+
+    def named(self, name: str) -> Identity | None:
+        return next((found for found in self.identities.values() if found.name == name), None)
+
+    def identify(self, text: str, now: Instant) -> Actor | None:
+        """The actor behind a bearer text; None for anything that is not exactly a live token."""
+        parts = text.split("_", 2)
+        if len(parts) != 3 or parts[0] != "wk" or len(text) > 200:
+            return None
+        token = self.tokens.get(parts[1])
+        if token is None or not hmac.compare_digest(token.sha256, _hash(text)):
+            return None
+        if token.revoked_at is not None:
+            return None
+        late = token.expires_at is not None and token.expires_at <= now
+        if token.bootstrap and (late or self.identities):
+            # Time or the first identity ends its powers; posting to the default source is what remains of it.
+            return Actor(
+                name="bootstrap", roles=frozenset(), human=False, token=token.id, source="default", channel="token"
+            )
+        if token.bootstrap:
+            return Actor(
+                name="bootstrap", human=False, token=token.id, source="default", bootstrap=True, channel="token"
+            )
+        if token.source:
+            return Actor(
+                name=f"source:{token.source}", human=False, token=token.id, source=token.source, channel="token"
+            )
+        identity = self.identities.get(token.identity)
+        if identity is None:
+            return None
+        return Actor(
+            name=identity.name,
+            roles=frozenset(token.roles) & frozenset(identity.roles),
+            groups=identity.groups,
+            human=identity.human,
+            identity=identity.id,
+            token=token.id,
+            channel="token",
+        )
+
+    def local(self, user: str, roles: tuple[str, ...]) -> Actor:
+        """The actor behind a uid of this machine: roles from watchkeeper.yaml, and those of a `local:` identity."""
+        name = f"local:{user}"
+        identity = self.named(name)
+        known = frozenset(identity.roles) if identity is not None else frozenset()
+        return Actor(
+            name=name,
+            roles=frozenset(roles) | known,
+            groups=identity.groups if identity is not None else (),
+            identity=identity.id if identity is not None else "",
+            channel="socket",
+        )
+
+    async def add(
+        self, actor: Actor, name: str, roles: tuple[str, ...], groups: tuple[str, ...] = (), *, human: bool = True
+    ) -> Identity | No:
+        """A person or a machine. The bootstrap token may add the first one, which must be an admin."""
+        if not name or len(name) > NAME_CHARS_MAX or not name.isprintable() or " " in name:
+            return invalid("name", f"1 to {NAME_CHARS_MAX} printable characters without spaces")
+        for role in roles:
+            if role not in ROLES:
+                return invalid("roles", f"{role!r} is none of {', '.join(ROLES)}")
+        if not roles:
+            return invalid("roles", f"name at least one of {', '.join(ROLES)}")
+        if self.named(name) is not None:
+            return changed(f"identity {name} exists already: remove it first, or choose another name")
+        if actor.bootstrap and "admin" not in roles:
+            return denied("the first identity must be an admin: with the bootstrap token add --role admin")
+        if len(self.identities) >= IDENTITIES_MAX:
+            return denied(f"{IDENTITIES_MAX} identities is the bound of one node")
+        now = self._scribe.clock.now()
+        found = Identity(
+            id=self._scribe.new_id("idn", now),
+            name=name,
+            roles=tuple(roles),
+            at=now,
+            by=actor.name,
+            groups=groups,
+            human=human,
+        )
+        entry = self._scribe.entry(
+            Kind.IDENTITY, {"identity": found.id}, actor=actor.name, verdict="added", content=found
+        )
+        outcome = await self._scribe.commit(Commit(at=now, puts=(put(found, expect=0),), entries=(entry,)))
+        if not isinstance(outcome, Committed):
+            return changed(outcome.why)
+        self.identities[found.id] = found
+        return found
+
+    async def remove(self, actor: Actor, identity: str, reason: str) -> Identity | No:
+        """Ends an identity and every token of it. The last admin stays."""
+        before = self.identities.get(identity) or self.named(identity)
+        if before is None:
+            return missing("identity", identity)
+        admins = [found for found in self.identities.values() if "admin" in found.roles and found.id != before.id]
+        if "admin" in before.roles and not admins:
+            return denied(f"{before.name} is the last admin: add another one first")
+        now = self._scribe.clock.now()
+        found = msgspec.structs.replace(before, removed_at=now, removed_by=actor.name)
+        theirs = [
+            msgspec.structs.replace(token, revoked_at=now, revoked_by=actor.name)
+            for token in self.tokens.values()
+            if token.identity == before.id
+        ]
+        content = {"name": before.name, "reason": reason, "tokens": [token.id for token in theirs]}
+        entry = self._scribe.entry(
+            Kind.IDENTITY, {"identity": before.id}, actor=actor.name, verdict="removed", content=content
+        )
+        puts = (put(found), *(put(token, identity=token.id) for token in theirs))
+        outcome = await self._scribe.commit(Commit(at=now, puts=puts, entries=(entry,)))
+        if not isinstance(outcome, Committed):
+            return changed(outcome.why)
+        self.identities.pop(before.id)
+        for token in theirs:
+            self.tokens.pop(token.id, None)
+        return found
+
+    async def issue(
+        self,
+        actor: Actor,
+        identity: str,
+        name: str,
+        roles: tuple[str, ...],
+        *,
+        for_ms: int | None = None,
+        source: str = "",
+        bootstrap: bool = False,
+    ) -> tuple[Token, str] | No:
+        """A new token and its text, which is shown this once. A token has no role that its identity lacks."""
+        owner = self.identities.get(identity) or self.named(identity)
+        if owner is None and not source and not bootstrap:
+            return missing("identity", identity)
+        if owner is not None:
+            beyond = set(roles) - set(owner.roles)
+            if beyond:
+                return denied(
+                    f"{owner.name} has no role {', '.join(sorted(beyond))}: a token has no more than its identity"
+                )
+        if len(self.tokens) >= TOKENS_MAX:
+            return denied(f"{TOKENS_MAX} live tokens is the bound of one node: revoke some")
+        now = self._scribe.clock.now()
+        key = self._scribe.secret(12).hex()
+        text = f"wk_{key}_{secrets.token_urlsafe(32)}"
+        found = Token(
+            id=key,
+            identity=owner.id if owner is not None else "",
+            name=name,
+            sha256=_hash(text),
+            roles=tuple(roles),
+            at=now,
+            by=actor.name,
+            expires_at=after_ms(now, for_ms) if for_ms is not None else None,
+            source=source,
+            bootstrap=bootstrap,
+        )
+        content = {"name": name, "roles": list(roles), "source": source, "identity": found.identity}
+        entry = self._scribe.entry(Kind.TOKEN, {"token": key}, actor=actor.name, verdict="issued", content=content)
+        outcome = await self._scribe.commit(
+            Commit(at=now, puts=(put(found, identity=key, expect=0),), entries=(entry,))
+        )
+        if not isinstance(outcome, Committed):
+            return changed(outcome.why)
+        self.tokens[key] = found
+        return found, text
+
+    async def bootstrap(self) -> str | None:
+        """The text of a fresh bootstrap token for a node without identities; None where one exists."""
+        if self.identities or any(token.bootstrap for token in self.tokens.values()):
+            return None
+        made = await self.issue(
+            Actor(name="watchkeeper", human=False),
+            "",
+            "bootstrap",
+            (),
+            for_ms=BOOTSTRAP_HOURS * 3_600_000,
+            bootstrap=True,
+        )
+        return made[1] if isinstance(made, tuple) else None
+
+    async def revoke(self, actor: Actor, identity: str, reason: str) -> Token | No:
+        before = self.tokens.get(identity)
+        if before is None:
+            return missing("token", identity)
+        now = self._scribe.clock.now()
+        found = msgspec.structs.replace(before, revoked_at=now, revoked_by=actor.name)
+        entry = self._scribe.entry(
+            Kind.TOKEN, {"token": identity}, actor=actor.name, verdict="revoked", content={"reason": reason}
+        )
+        outcome = await self._scribe.commit(Commit(at=now, puts=(put(found, identity=identity),), entries=(entry,)))
+        if not isinstance(outcome, Committed):
+            return changed(outcome.why)
+        self.tokens.pop(identity, None)
+        return found
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

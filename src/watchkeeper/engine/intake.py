@@ -1,0 +1,101 @@
+"""The intake: what stands between a POST and its 2xx. One durable row a delivery, and nothing else.
+
+Alerts are taken apart later, from the store. Under pressure the answer is *later* (503 with Retry-After), because
+senders retry that and give up on everything else.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from watchkeeper.engine.scribe import Scribe
+from watchkeeper.engine.world import World
+from watchkeeper.errors import Malformed, Unavailable
+from watchkeeper.ports import Commit, Committed
+from watchkeeper.report.scrub import Scrubber
+from watchkeeper.signals.parse import parse
+from watchkeeper.signals.priority import priority_of
+from watchkeeper.signals.signal import Delivery, Parsed, Source
+
+BODY_BYTES_MAX: Final = 4 * 1024 * 1024
+PENDING_MAX: Final = 200_000  # deliveries accepted and not yet taken apart
+HEADERS_KEPT: Final = ("content-type",)
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """The delivery is durable."""
+
+    id: str
+    pending: int
+
+
+class Intake:
+    def __init__(self, scribe: Scribe, world: World, scrubber: Scrubber) -> None:
+        self._scribe, self._world, self._scrubber = scribe, world, scrubber
+        self.accepted = 0
+        self.pending = 0
+
+    async def accept(
+        self, source: str, format_: str, body: bytes, headers: Mapping[str, str] | None = None, name: str = ""
+    ) -> Accepted:
+        """Scrub, store, and only then answer. Raises Unavailable under pressure, Malformed for what cannot be anything."""
+        if self.pending >= PENDING_MAX:
+            raise Unavailable(f"{self.pending} deliveries wait to be taken apart; send it again")
+        if not body.strip():
+            raise Malformed("", "the body is empty")
+        clean = self._scrubber.bytes(body)
+        now = self._scribe.clock.now()
+        kept = {
+            key.lower(): value
+            for key, value in (headers or {}).items()
+            if key.lower() in HEADERS_KEPT or key.lower().startswith("ce-")
+        }
+        delivery = Delivery(
+            id=self._scribe.new_id("dlv", now),
+            source=source,
+            format=format_,
+            received_at=now,
+            headers={key: self._scrubber.text(value) for key, value in kept.items()},
+            body=clean,
+            sha256=hashlib.sha256(clean).hexdigest(),
+            priority=priority_of(clean),
+            name=name,
+        )
+        self.pending += 1
+        outcome = await self._scribe.store.commit(Commit(at=now, accepts=(delivery,)))
+        if not isinstance(outcome, Committed):
+            self.pending -= 1
+            raise Unavailable(f"the delivery could not be stored: {outcome.why}")
+        self.accepted += 1
+        return Accepted(id=delivery.id, pending=self.pending)
+
+
+class SignalReader:
+    """Reads a stored delivery by its source. A source that left the configuration is read by its name alone."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def source(self, name: str) -> Source:
+        found = self._world.configuration.settings.sources.get(name)
+        return found.source if found is not None else Source(name=name, kind="alertmanager", group=name)
+
+    def read(self, delivery: Delivery) -> Parsed:
+        found = self._world.configuration.settings.sources.get(delivery.source)
+        mapping = found.mapping if found is not None else None
+        return parse(delivery, self.source(delivery.source), mapping)
+
+
+_syntax: Final = msgspec.json.Decoder(msgspec.Raw)
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a body can be read at all: 4xx is answered only when it cannot (SEMANTICS 9). Skips, builds nothing."""
+    try:
+        _syntax.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,569 @@
+"""The judge: brings an alert before every rule that may concern it, decides, and has the decision admitted.
+
+`decide` proposes and admission commits: for a decision to act one transaction compares every version that the
+situation was read at, claims the limits, and opens the run. When the world moved in between, it is decided afresh.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from watchkeeper.approve.approval import Approval, State, answered, lapse, request
+from watchkeeper.approve.approval import Present as Standing
+from watchkeeper.correlate.alert import Alert
+from watchkeeper.correlate.correlation import Correlation
+from watchkeeper.decide.admission import TRIES_MAX, claims, expects
+from watchkeeper.decide.decide import binding_of, decide, decide_untargeted
+from watchkeeper.decide.decision import Decision, Verdict
+from watchkeeper.decide.episode import Due, LastRun, NotDue, Present, due
+from watchkeeper.decide.match import Matched, Miss, Missed, match
+from watchkeeper.decide.target import NoTarget, Subject, Untargeted, targets_of
+from watchkeeper.engine.facts import facts_of
+from watchkeeper.engine.records import RunRecord, Waiting, encoder, put
+from watchkeeper.engine.scribe import Scribe
+from watchkeeper.engine.situations import Situations
+from watchkeeper.engine.witnesses import Witnesses
+from watchkeeper.engine.world import Decided, World
+from watchkeeper.execute.run import Opened, Plan
+from watchkeeper.guards.autonomy import mode_of
+from watchkeeper.guards.finding import Finding, Outcome
+from watchkeeper.guards.situation import AlertFacts, Proposal, Situation, Target
+from watchkeeper.ledger.entry import Kind
+from watchkeeper.packs.expression import Known
+from watchkeeper.packs.rule import Per, Rule
+from watchkeeper.packs.runbook import Runbook
+from watchkeeper.packs.template import render
+from watchkeeper.ports import Append, Claim, Commit, Committed, Put, Refused
+from watchkeeper.report.notices import Notice, of_approval, of_decision
+from watchkeeper.values import EPOCH, Instant, id_from
+
+log = structlog.get_logger("watchkeeper.judge")
+
+UNDECIDED_AGAIN_MS: Final = 60_000
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """An admitted run: what the runner takes over."""
+
+    record: RunRecord
+    plan: Plan
+    opened: Opened
+    decision: Decision
+    answered: tuple[str, ...] = ()
+
+
+class Judged(Struct, frozen=True, kw_only=True):
+    """What came of one proposal. `opening` when it acts, `approval` when it asks."""
+
+    decision: Decision
+    situation: Situation
+    opening: Opening | None = None
+    approval: Approval | None = None
+
+
+class Seats(Protocol):
+    """What the judge needs of the rest of the engine."""
+
+    def again(self, alert: str, at: Instant) -> None: ...
+
+    def open(self, opening: Opening) -> None: ...
+
+    def lapse(self, alert: str, why: str) -> None:
+        """The episode is over or unseen: held and unanswered proposals lapse, runs learn that they are not needed."""
+
+    def notices(self, found: Iterable[Notice]) -> tuple[Put, ...]:
+        """Notices as messages to store in the same commit; handed to the outbox once `told` is called."""
+
+    def told(self, puts: Iterable[Put]) -> None: ...
+
+    def approval_ended(self, approval: Approval) -> None:
+        """It lapsed or became void: store that and take it off the table."""
+
+
+class Judge:
+    """One caller at a time: the pipeline's task."""
+
+    def __init__(
+        self,
+        scribe: Scribe,
+        world: World,
+        situations: Situations,
+        correlation: Correlation,
+        witnesses: Witnesses,
+        seats: Seats,
+        engine: dict[str, str],
+    ) -> None:
+        self._scribe, self._world, self._situations = scribe, world, situations
+        self._correlation, self._witnesses, self._seats, self._engine = correlation, witnesses, seats, engine
+        self.counts: dict[str, int] = {}
+
+    async def alert(self, alert: Alert, now: Instant, *, because: str = "", asked_by: str = "") -> list[Judged]:
+        """Every rule that concerns the alert, most important first; so a lower one finds its targets taken."""
+        facts = facts_of(alert, self._correlation, self._witnesses, now)
+        if not facts.firing or facts.stale:
+            self._seats.lapse(
+                alert.id, "The alert resolved." if not facts.firing else "The alert was not seen for too long."
+            )
+            return []
+        matched = self._matching(facts, alert, now)
+        found: list[Judged] = []
+        for rule, row in matched:
+            judged = await self._rule(rule, row, alert, facts, matched, now, because=because, asked_by=asked_by)
+            if judged is not None:
+                found.append(judged)
+        return found
+
+    def _matching(self, facts: AlertFacts, alert: Alert, now: Instant) -> list[tuple[Rule, Matched]]:
+        found: list[tuple[Rule, Matched]] = []
+        entity = self._situations.target(facts.entity) if facts.entity else None
+        for rule in self._situations.configuration.rulebook.candidates(facts.labels):
+            match match(rule, facts, self._situations.bindings(facts, entity, now), now):
+                case Matched() as row:
+                    found.append((rule, row))
+                case Missed(why=Miss.TOO_EARLY, again_at=again_at) if again_at is not None:
+                    self._seats.again(alert.id, again_at)
+                case _:
+                    pass
+        found.sort(key=lambda pair: (-pair[0].priority, pair[0].name))
+        return found
+
+    async def _rule(
+        self,
+        rule: Rule,
+        row: Matched,
+        alert: Alert,
+        facts: AlertFacts,
+        matched: list[tuple[Rule, Matched]],
+        now: Instant,
+        *,
+        because: str,
+        asked_by: str,
+    ) -> Judged | None:
+        episode = facts.incident if rule.per is Per.INCIDENT and facts.incident else facts.episode
+        facts = replace(facts, episode=episode)
+        targets = self._targets(rule, facts, now)
+        last = self._world.decided(episode, rule.name)
+        answer = due(
+            last.decision if last is not None else None,
+            Present(
+                at=now,
+                alert=facts,
+                targets=tuple(target.ref for target in targets) if isinstance(targets, tuple) else (),
+                versions=self._scribe.versions,
+                run=self._last_run(last),
+                settle_ms=rule.limits.settle_ms,
+                asked_by=asked_by,
+            ),
+        )
+        match answer:
+            case NotDue(again_at=again_at):
+                if again_at is not None:
+                    self._seats.again(alert.id, again_at)
+                return None
+            case Due(because=reason):
+                pass
+        runbook = self._situations.configuration.rulebook.runbooks[rule.runbook]
+        follows = last.decision.id if last is not None else ""
+        why = because or reason.value
+        if isinstance(targets, NoTarget):
+            return await self._untargeted(rule, runbook, row, facts, targets, now, follows=follows, because=why)
+        arguments = self._arguments(rule, facts, targets, now)
+        proposal = self._situations.proposal(rule, runbook, targets, arguments, facts, now)
+        rivals = self._rivals(rule, targets, facts, matched, now)
+        groups, regions = self._witnesses.say(rule, alert, now)
+
+        def read(at: Instant) -> Situation:
+            return self._situations.situation(
+                proposal,
+                rule,
+                runbook,
+                facts,
+                at,
+                groups=groups,
+                regions=regions,
+                rivals=rivals,
+                unknown_clause=row.unknown_clause,
+                broken_clause=row.broken_clause,
+            )
+
+        judged = await self.propose(
+            proposal, runbook, read, row, follows=follows, because=why, told=last is not None and last.told
+        )
+        if judged.decision.wake_at is not None:
+            self._seats.again(alert.id, judged.decision.wake_at)
+        return judged
+
+    async def propose(
+        self,
+        proposal: Proposal,
+        runbook: Runbook,
+        read: Callable[[Instant], Situation],
+        row: Matched | None = None,
+        *,
+        follows: str = "",
+        because: str = "",
+        told: bool = False,
+    ) -> Judged:
+        """Decide and admit. Three times afresh when the world moved; then it is held, for contention."""
+        refused: Refused | None = None
+        for attempt in range(TRIES_MAX + 1):
+            now = self._scribe.clock.now()
+            situation = read(now)
+            answers = self._answers(proposal)
+            if answers:
+                situation = self._bound(proposal, situation, answers)
+            if attempt == TRIES_MAX and refused is not None:
+                situation = replace(situation, unread={**situation.unread, "attempts": f"contention: {refused.why}"})
+            decision = decide(
+                proposal,
+                situation,
+                clauses=row.clauses if row is not None else (),
+                engine=self._engine,
+                follows=follows,
+                because=because,
+            )
+            judged = self._prepare(proposal, runbook, decision, situation)
+            puts, notices = self._puts(judged, told=told)
+            outcome = await self._scribe.commit(self._commit(judged, proposal, puts))
+            if isinstance(outcome, Committed):
+                self._seats.told(notices)
+                self._keep(judged)
+                return judged
+            refused = outcome
+            log.info("decided afresh", decision=decision.id, what=outcome.what, key=outcome.key)
+        raise AssertionError("a held decision claims nothing, so it cannot be refused")
+
+    def _bound(self, proposal: Proposal, situation: Situation, answers: tuple[str, ...]) -> Situation:
+        """The situation with its answers, unless what they were bound to has changed: then they are void and said to be."""
+        binding = binding_of(proposal, situation, mode_of(proposal, situation))
+        for each in tuple(self._world.approvals.values()):
+            if each.rule != proposal.rule or each.episode != proposal.episode or each.state is not State.APPROVED:
+                continue
+            present = Standing(configuration=situation.configuration, epoch=situation.epoch, binding=binding)
+            now = lapse(each, present, situation.at)
+            if now.state is not State.APPROVED:
+                self._seats.approval_ended(now)
+        return replace(situation, answered=self._answers(proposal) and answers)
+
+    def _prepare(self, proposal: Proposal, runbook: Runbook, decision: Decision, situation: Situation) -> Judged:
+        opening = approval = None
+        if decision.verdict is Verdict.ACT:
+            opening = self._opening(proposal, runbook, decision, situation)
+        elif decision.verdict is Verdict.ASK:
+            approval = request(decision, run="", epoch=situation.epoch, answered=situation.answered)
+        return Judged(decision=decision, situation=situation, opening=opening, approval=approval)
+
+    def _opening(self, proposal: Proposal, runbook: Runbook, decision: Decision, situation: Situation) -> Opening:
+        at = decision.at
+        run = id_from("run", at, decision.id)
+        facts = situation.alert
+        assert decision.start_by_at is not None
+        record = RunRecord(
+            id=run,
+            decision=decision.id,
+            runbook=runbook.name,
+            rule=decision.rule,
+            status="queued",
+            open=True,
+            at=at,
+            targets=tuple(target.ref for target in proposal.targets),
+            configuration=decision.configuration,
+            incident=decision.incident,
+            alert=decision.alert,
+            symptom=decision.symptom,
+            actor=decision.actor,
+        )
+        plan = plan_of(decision, self._situations.configuration.rulebook.runbooks, facts)
+        opened = Opened(
+            at=at,
+            run=run,
+            decision=decision.id,
+            runbook=runbook.name,
+            configuration=decision.configuration,
+            key_root=run,
+            start_by_at=decision.start_by_at,
+            actor=decision.actor,
+        )
+        return Opening(record=record, plan=plan, opened=opened, decision=decision, answered=situation.answered)
+
+    def _puts(self, judged: Judged, *, told: bool) -> tuple[tuple[Put, ...], tuple[Put, ...]]:
+        decision = judged.decision
+        run = judged.opening.record.id if judged.opening is not None else ""
+        puts = [put(judged.situation, identity=decision.situation), put(decision, run=run)]
+        notices: list[Notice] = []
+        if judged.opening is not None:
+            puts.append(put(judged.opening.record))
+            puts.extend(put(replace(each, run=run)) for each in self._given(decision))
+        if judged.approval is not None:
+            puts.append(put(judged.approval))
+            notices.append(of_approval(judged.approval, decision))
+        elif not told:
+            notices.extend(of_decision(decision))
+        waiting = self._waiting(decision)
+        before = self._world.waiting.get(waiting_id(decision))
+        if waiting is not None:
+            puts.append(put(waiting))
+        elif before is not None:
+            closed = replace(before, open=False, closed_why=f"decided {decision.verdict.value}")
+            puts.append(put(closed))
+        messages = self._seats.notices(notices)
+        return (*puts, *messages), messages
+
+    def _given(self, decision: Decision) -> list[Approval]:
+        """Approvals that were given for this very thing: same rule, same episode, same binding."""
+        return [
+            each
+            for each in self._world.approvals.values()
+            if each.state is State.APPROVED
+            and each.rule == decision.rule
+            and each.episode == decision.episode
+            and each.binding == decision.binding
+        ]
+
+    def _answers(self, proposal: Proposal) -> tuple[str, ...]:
+        """The findings that given approvals answer. `lapse` has ended those whose binding no longer holds."""
+        return answered(
+            each
+            for each in self._world.approvals.values()
+            if each.rule == proposal.rule
+            and each.episode == proposal.episode
+            and each.requester in {"automation", proposal.actor.removeprefix("person:")}
+        )
+
+    def _waiting(self, decision: Decision) -> Waiting | None:
+        if decision.verdict is not Verdict.HOLD or decision.wake_at is None:
+            return None
+        names = {name for finding in decision.findings if finding.outcome is Outcome.HOLD for name in finding.names}
+        return Waiting(
+            id=waiting_id(decision),
+            decision=decision.id,
+            rule=decision.rule,
+            alert=decision.alert,
+            episode=decision.episode,
+            targets=tuple(target.ref for target in decision.targets),
+            names=tuple(sorted(names)),
+            reason=decision.reason,
+            at=decision.at,
+            wake_at=decision.wake_at,
+        )
+
+    def _commit(self, judged: Judged, proposal: Proposal, puts: tuple[Put, ...]) -> Commit:
+        decision = judged.decision
+        ids = {
+            "decision": decision.id,
+            "alert": decision.alert,
+            "incident": decision.incident,
+            "run": judged.opening.record.id if judged.opening is not None else "",
+            "approval": judged.approval.id if judged.approval is not None else "",
+        }
+        kind = Kind.DECISION if decision.verdict in {Verdict.ACT, Verdict.ASK} else Kind.REFUSAL
+        entry = self._scribe.entry(
+            kind, ids, actor=decision.actor, verdict=decision.verdict.value, content=_digestible(decision)
+        )
+        if judged.opening is None:
+            return Commit(at=decision.at, puts=puts, entries=(entry,))
+        run = judged.opening.record.id
+        wants = claims(proposal, decision, judged.situation, self._situations.configuration.settings.limits.admission)
+        return Commit(
+            at=decision.at,
+            expects=expects(decision, judged.situation),
+            puts=puts,
+            appends=(Append(run=run, number=0, body=encoder.encode(judged.opening.opened)),),
+            claims=tuple(
+                Claim(key=want.key, run=run, limit=want.limit, units=want.units, until_at=want.until_at)
+                for want in wants
+            ),
+            entries=(entry,),
+        )
+
+    def _keep(self, judged: Judged) -> None:
+        decision = judged.decision
+        self.counts[decision.verdict.value] = self.counts.get(decision.verdict.value, 0) + 1
+        run = judged.opening.record.id if judged.opening is not None else ""
+        if decision.episode:
+            told = decision.verdict in {Verdict.HOLD, Verdict.REFUSE}
+            self._world.remember(decision.episode, decision.rule, Decided(decision=decision, run=run, told=told))
+        waiting = self._waiting(decision)
+        if waiting is not None:
+            self._world.waiting[waiting.id] = waiting
+        else:
+            self._world.waiting.pop(waiting_id(decision), None)
+        if judged.approval is not None:
+            self._world.approvals[judged.approval.id] = judged.approval
+        if judged.opening is not None:
+            for each in self._given(decision):
+                self._world.approvals.pop(each.id, None)
+            self._seats.open(judged.opening)
+
+    async def _untargeted(
+        self,
+        rule: Rule,
+        runbook: Runbook,
+        row: Matched,
+        facts: AlertFacts,
+        missing: NoTarget,
+        now: Instant,
+        *,
+        follows: str,
+        because: str,
+    ) -> Judged:
+        pack = self._situations.configuration.rulebook.packs.get(rule.pack)
+        proposal = self._situations.proposal(rule, runbook, (), {}, facts, now)
+        situation = self._situations.situation(proposal, rule, runbook, facts, now)
+        decision = decide_untargeted(
+            Untargeted(
+                rule=rule.name,
+                rule_digest=rule.digest,
+                runbook=rule.runbook,
+                pack=rule.pack,
+                pack_version=pack.version if pack is not None else "",
+                missing=missing,
+                owner=rule.owner,
+                priority=rule.priority,
+            ),
+            situation,
+            clauses=row.clauses,
+            engine=self._engine,
+            follows=follows,
+            because=because,
+        )
+        judged = Judged(decision=decision, situation=situation)
+        puts, notices = self._puts(judged, told=bool(follows))
+        await self._scribe.commit(self._commit(judged, proposal, puts))
+        self._seats.told(notices)
+        self._keep(judged)
+        return judged
+
+    def _targets(self, rule: Rule, facts: AlertFacts, now: Instant) -> tuple[Target, ...] | NoTarget:
+        configuration = self._situations.configuration
+        subjects = [Subject(facts.entity, self._situations.bindings(facts, None, now))]
+        if rule.per is Per.INCIDENT and facts.incident:
+            subjects = [
+                Subject(other.entity, self._situations.bindings(other, None, now))
+                for other in self._same_incident(rule, facts, now)
+            ]
+        return targets_of(rule.target, subjects, configuration.catalog, self._situations.production())
+
+    def _same_incident(self, rule: Rule, facts: AlertFacts, now: Instant) -> list[AlertFacts]:
+        found: list[AlertFacts] = []
+        for alert in self._correlation.members(facts.incident):
+            other = facts_of(alert, self._correlation, self._witnesses, now)
+            if not other.firing:
+                continue
+            entity = self._situations.target(other.entity) if other.entity else None
+            if isinstance(match(rule, other, self._situations.bindings(other, entity, now), now), Matched):
+                found.append(other)
+        return found or [facts]
+
+    def _arguments(self, rule: Rule, facts: AlertFacts, targets: tuple[Target, ...], now: Instant) -> dict[str, object]:
+        """The runbook's parameters as literals. What cannot be answered stays away: the runbook's default stands."""
+        bindings = self._situations.bindings(facts, targets[0], now)
+        found: dict[str, object] = {}
+        for name, value in rule.arguments.items():
+            match render(value, bindings):
+                case Known(value=literal):
+                    found[name] = literal
+                case _:
+                    continue
+        return found
+
+    def _rivals(
+        self,
+        rule: Rule,
+        targets: tuple[Target, ...],
+        facts: AlertFacts,
+        matched: list[tuple[Rule, Matched]],
+        now: Instant,
+    ) -> tuple[str, ...]:
+        """Runbooks of other rules of the same priority for one of these targets: a person must choose (SEMANTICS 1)."""
+        refs = {target.ref for target in targets}
+        found: set[str] = set()
+        for other, _ in matched:
+            if other.name == rule.name or other.priority != rule.priority or other.runbook == rule.runbook:
+                continue
+            theirs = self._targets(other, facts, now)
+            if isinstance(theirs, tuple) and refs & {target.ref for target in theirs}:
+                found.add(other.runbook)
+        return tuple(sorted(found))
+
+    def _last_run(self, last: Decided | None) -> LastRun | None:
+        if last is None or not last.run:
+            return None
+        return LastRun(acting=last.run in self._world.runs, ended_at=last.run_ended_at, effect_at=last.effect_at)
+
+
+def waiting_id(decision: Decision) -> str:
+    """One held proposal for (rule, episode): a later hold replaces it."""
+    return id_from("hpr", EPOCH, decision.rule, decision.episode)
+
+
+def plan_of(decision: Decision, runbooks: dict[str, Runbook], facts: AlertFacts | None) -> Plan:
+    """The plan that a decision commits to: a run in flight keeps the configuration it was compiled from."""
+    runbook = runbooks[decision.runbook]
+    return Plan(
+        configuration=decision.configuration,
+        runbook=runbook,
+        called=_called(runbook, runbooks),
+        targets=decision.targets,
+        arguments=decision.arguments,
+        alert=_alert_binding(facts, decision),
+    )
+
+
+def _called(runbook: Runbook, runbooks: dict[str, Runbook]) -> dict[str, Runbook]:
+    found: dict[str, Runbook] = {}
+    queue = [runbook]
+    while queue:
+        stack = list(queue.pop().steps)
+        while stack:
+            step = stack.pop()
+            stack.extend(step.steps)
+            if step.runbook and step.runbook not in found and step.runbook in runbooks:
+                found[step.runbook] = runbooks[step.runbook]
+                queue.append(runbooks[step.runbook])
+    return found
+
+
+def _alert_binding(facts: AlertFacts | None, decision: Decision) -> dict[str, object]:
+    if facts is None:
+        return {"labels": {}, "annotations": {}, "incident": "", "name": "", "severity": decision.severity.value}
+    return {
+        "name": facts.labels.get("alertname", ""),
+        "labels": facts.labels,
+        "annotations": facts.annotations,
+        "severity": facts.severity.value,
+        "symptom": facts.symptom,
+        "source": facts.source,
+        "group": facts.group,
+        "region": facts.region,
+        "entity": facts.entity,
+        "firing": facts.firing,
+        "starts_at": facts.starts_at,
+        "first_seen_at": facts.first_seen_at,
+        "last_seen_at": facts.last_seen_at,
+        "incident": facts.incident,
+    }
+
+
+def _digestible(decision: Decision) -> dict[str, object]:
+    """What the entry commits to: the decision in full, by value where it is short and by digest where it is long."""
+    return {
+        "decision": decision.id,
+        "rule": decision.rule,
+        "runbook": decision.runbook,
+        "verdict": decision.verdict.value,
+        "would_be": decision.would_be.value,
+        "reason": decision.reason,
+        "targets": [target.ref for target in decision.targets],
+        "binding": decision.binding,
+        "situation": decision.situation,
+        "configuration": decision.configuration,
+        "findings": [_finding(finding) for finding in decision.findings if finding.outcome is not Outcome.PASS],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    return {"guard": finding.guard, "outcome": finding.outcome.value, "reason": finding.reason}

@@ -1,0 +1,254 @@
+"""The performer: sends effects, takes samples, asks probes; each ends in the one event that says what happened.
+
+Nothing here retries and nothing here decides. What an action raises is translated once, by what is known of the
+effect: not sent, refused, or unknown.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from watchkeeper.engine.action import OUTPUT_BYTES_MAX, Action, Invocation, Prober
+from watchkeeper.engine.clock import Clock
+from watchkeeper.engine.lease import Lease
+from watchkeeper.engine.runner import Live
+from watchkeeper.errors import InDoubt, Rejected, Unavailable
+from watchkeeper.execute import machine
+from watchkeeper.execute.run import (
+    Child,
+    Done,
+    Doubted,
+    Event,
+    Failed,
+    Intended,
+    Perform,
+    Probe,
+    Probed,
+    Verified,
+    Verify,
+)
+from watchkeeper.guards.situation import Target
+from watchkeeper.packs.runbook import Effect, SecretRef, Step, Via
+from watchkeeper.report.scrub import Scrubber
+from watchkeeper.values import after_ms, ms_between
+from watchkeeper.verify import verify as verifying
+from watchkeeper.verify.sample import Result, Sample, Seen
+
+log = structlog.get_logger("watchkeeper.perform")
+
+OUTPUT_TEXT_MAX: Final = 64 * 1024  # what one step's output may hold in the journal
+TIMEOUT_GRACE_S: Final = 5.0  # an action ends what it started within it, after its own time-out
+
+Leaser = Callable[[SecretRef], str]
+Shower = Callable[[str, str, str, bytes], None]
+
+
+class Around:
+    """What the engine lends an action for one sending."""
+
+    def __init__(
+        self,
+        live: Live,
+        invocation: Invocation,
+        lease: Lease,
+        leaser: Leaser,
+        show: Shower,
+        record_child: Callable[[Live, Child], Any],
+        clock: Clock,
+    ) -> None:
+        self._live, self._invocation = live, invocation
+        self._lease, self._leaser, self._show = lease, leaser, show
+        self._record_child, self._clock = record_child, clock
+        self._room = OUTPUT_BYTES_MAX
+        self.leased: list[str] = []
+
+    async def lease(self, name: str) -> str:
+        reference = self._invocation.secrets.get(name)
+        if reference is None:
+            raise Rejected(
+                f"runbook {self._invocation.runbook}: step {self._invocation.step} uses secret {name!r}, which is not "
+                f"declared under `secrets:`"
+            )
+        value = self._leaser(reference)
+        self.leased.append(value)
+        return value
+
+    async def output(self, stream: str, data: bytes) -> None:
+        kept = data[: self._room]
+        self._room -= len(kept)
+        if kept:
+            clean = Scrubber(self.leased).bytes(kept)
+            self._show(self._invocation.run, self._invocation.step, stream, clean)
+
+    async def started(self, pid: int, start_ticks: int) -> None:
+        child = Child(at=self._clock.now(), path=self._invocation.step, pid=pid, start_ticks=start_ticks)
+        await self._record_child(self._live, child)
+
+    def lease_ok(self) -> bool:
+        return self._lease.held()
+
+
+class StepPerformer:
+    """Knows the actions by name. `permits` answers why a runbook may not use an action with these arguments."""
+
+    def __init__(
+        self,
+        actions: Mapping[str, Action],
+        prober: Prober,
+        clock: Clock,
+        lease: Lease,
+        leaser: Leaser,
+        show: Shower,
+        record_child: Callable[[Live, Child], Any],
+    ) -> None:
+        self._actions, self._prober, self._clock = actions, prober, clock
+        self._lease, self._leaser, self._show, self._record_child = lease, leaser, show, record_child
+
+    async def effect(self, live: Live, command: Perform, intent: Intended) -> Event:
+        step = machine.step_at(live.run, command.path)
+        call = step.undo.call if command.undo and step.undo is not None else step.call
+        assert call is not None
+        effect = Effect.IDEMPOTENT if command.undo and step.effect is Effect.READ else step.effect
+        invocation = self._invocation(live, command, intent, step)
+        around = Around(live, invocation, self._lease, self._leaser, self._show, self._record_child, self._clock)
+        action = self._actions.get(call.action)
+        where: dict[str, Any] = {"path": command.path, "attempt": command.attempt, "undo": command.undo}
+        try:
+            if action is None:
+                raise Rejected(f"no action {call.action!r} on this node")
+            if not self._lease.held():
+                raise Unavailable("this node lost its lease before the effect was sent; nothing was sent")
+            async with asyncio.timeout(command.timeout_ms / 1000 + TIMEOUT_GRACE_S):
+                output = await action.perform(invocation, around)
+        except (InDoubt, TimeoutError) as unknown:
+            why = self._clean(str(unknown) or f"no answer in {command.timeout_ms} ms", around)
+            if effect is Effect.READ:
+                return self._failed(live, command, "timeout", why)
+            ask_at = after_ms(intent.at, command.timeout_ms)
+            return Doubted(at=self._clock.now(), why=why, ask_at=ask_at, **where)
+        except Unavailable as later:
+            return self._failed(live, command, "unavailable", self._clean(str(later), around))
+        except Rejected as never:
+            return self._failed(live, command, "rejected", self._clean(str(never), around))
+        return Done(at=self._clock.now(), output=bounded(output, around.leased), **where)
+
+    def _invocation(self, live: Live, command: Perform | Probe, intent: Intended, step: Step) -> Invocation:
+        run = live.run
+        target = machine.target_at(run, command.path)
+        runbook = machine.runbook_at(run, command.path)
+        return Invocation(
+            run=run.id,
+            decision=run.decision,
+            incident=str(live.plan.alert.get("incident", "")),
+            runbook=runbook.name,
+            step=command.path,
+            attempt=intent.attempt,
+            key=intent.key,
+            fence=intent.fence,
+            arguments=command.arguments,
+            timeout_ms=getattr(command, "timeout_ms", step.timeout_ms),
+            intent_at=intent.at,
+            target=target,
+            via=step.via or _reach(target),
+            actor="automation",
+            secrets=dict(runbook.secrets),
+            drill=live.plan.drill,
+        )
+
+    def _failed(self, live: Live, command: Perform, error: str, why: str) -> Failed:
+        """Failed, with the time of the next attempt when the step's retry data and the target's budget allow one."""
+        now = self._clock.now()
+        retry_at = machine.retry_at(live.run, command, error, now)
+        return Failed(
+            at=now,
+            path=command.path,
+            attempt=command.attempt,
+            error=error,
+            why=why,
+            undo=command.undo,
+            retry_at=retry_at,
+        )
+
+    async def verification(self, live: Live, command: Verify) -> Event:
+        step = machine.step_at(live.run, command.path)
+        spec = step.undo.verify if command.undo and step.undo is not None else step.verify
+        assert spec is not None
+        target = machine.target_at(live.run, command.path)
+        state = verifying.begin(spec, self._clock.now())
+        while (result := verifying.result(state, self._clock.now())) is None:
+            wait_ms = ms_between(self._clock.now(), verifying.next_at(state))
+            if wait_ms > 0:
+                await asyncio.sleep(wait_ms / 1000)
+            began_ms = self._clock.monotonic_ms()
+            arguments = {name: value for name, value in command.arguments.items() if name != "expect"}
+            look = await self._prober.look(spec.probe, arguments, spec.timeout_ms, target)
+            expect = command.arguments.get("expect", spec.expect)
+            seen, why = verifying.judge(spec.probe, expect, look.values) if look.seen else (Seen.NOTHING, look.why)
+            sample = Sample(at=self._clock.now(), seen=seen, why=why, took_ms=self._clock.monotonic_ms() - began_ms)
+            self._show(live.run.id, command.path, "sample", msgspec.json.encode(sample))
+            state = verifying.observe(state, sample)
+        return Verified(
+            at=self._clock.now(),
+            path=command.path,
+            result=result,
+            why=verifying.why(state, result),
+            samples=state.samples,
+            healthy=state.healthy,
+            undo=command.undo,
+            healed_by_itself=result is Result.HEALTHY and not machine.effects_before(live.run, command.path),
+        )
+
+    async def probe(self, live: Live, command: Probe) -> Event:
+        step = machine.step_at(live.run, command.path)
+        assert step.check is not None
+        action = self._actions.get(step.check.action)
+        intent = machine.intent_of(live.run, command.path)
+        invocation = self._invocation(live, command, intent, step)
+        around = Around(live, invocation, self._lease, self._leaser, self._show, self._record_child, self._clock)
+        try:
+            if action is None:
+                raise Rejected(f"no action {step.check.action!r} on this node")
+            async with asyncio.timeout(step.timeout_ms / 1000 + TIMEOUT_GRACE_S):
+                output = await action.perform(invocation, around)
+        except (InDoubt, TimeoutError, Unavailable, Rejected) as blind:
+            return Probed(at=self._clock.now(), path=command.path, happened=None, why=self._clean(str(blind), around))
+        happened = output.get("happened")
+        return Probed(
+            at=self._clock.now(),
+            path=command.path,
+            happened=happened if isinstance(happened, bool) else None,
+            why=self._clean(str(output.get("why", "")), around),
+            output=bounded(output, around.leased),
+        )
+
+    def _clean(self, text: str, around: Around) -> str:
+        return Scrubber(around.leased).text(text)[:2000]
+
+
+def _reach(target: Target | None) -> Via:
+    return Via(target.reach) if target is not None and target.reach else Via.LOCAL
+
+
+def bounded(output: Mapping[str, Any], leased: list[str]) -> dict[str, Any]:
+    """Output as the journal keeps it: scrubbed, JSON, at most OUTPUT_TEXT_MAX bytes; what is cut says so."""
+    clean = scrubbed(dict(output), Scrubber(leased))
+    raw = msgspec.json.encode(clean)
+    if len(raw) <= OUTPUT_TEXT_MAX:
+        found: dict[str, Any] = clean
+        return found
+    text = raw[: OUTPUT_TEXT_MAX - 200].decode("utf-8", "replace")
+    return {"truncated": True, "bytes": len(raw), "text": text}
+
+
+def scrubbed(value: Any, scrubber: Scrubber) -> Any:
+    """The same shape with every string scrubbed, keys included."""
+    if isinstance(value, str):
+        return scrubber.text(value)
+    if isinstance(value, Mapping):
+        return {scrubber.text(str(key)): scrubbed(item, scrubber) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [scrubbed(item, scrubber) for item in value]
+    return value

@@ -1,0 +1,245 @@
+"""The pipeline: deliveries to signals to alerts and incidents to decisions, read from the top down.
+
+    take     deliveries that were accepted and not taken apart, most urgent first
+    parse    bytes -> signals and dead letters
+    relate   signals -> alerts, incidents, and what merged
+    keep     one commit a delivery: all of that, and the delivery is taken
+    judge    each alert that changed, and each that is due again by time
+
+Nothing here waits for an effect. A crash between *keep* and *judge* costs nothing: what is due to be judged follows
+from the alerts and the last decisions, so it is worked out again at start.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import structlog
+
+from watchkeeper.correlate.alert import Alert, Mapped
+from watchkeeper.correlate.correlation import Changes, Correlation
+from watchkeeper.engine.intake import Intake, SignalReader
+from watchkeeper.engine.judge import Judge
+from watchkeeper.engine.mapping import mapped_of
+from watchkeeper.engine.records import put
+from watchkeeper.engine.scribe import Scribe
+from watchkeeper.engine.witnesses import Witnesses
+from watchkeeper.engine.world import World
+from watchkeeper.errors import WatchkeeperError
+from watchkeeper.ports import Commit, Committed, Put
+from watchkeeper.signals.signal import DeadLetter, Delivery, Kind, Parsed, Signal
+from watchkeeper.values import Instant, after_ms, id_from, ms_between
+
+log = structlog.get_logger("watchkeeper.pipeline")
+
+BATCH_MAX: Final = 64
+FAILURES_MAX: Final = 3  # of the pipeline on one delivery, before it becomes a dead letter (SEMANTICS 8)
+IDLE_S: Final = 0.5
+STALE_EVERY_MS: Final = 1_000
+FORGET_AFTER_MS: Final = 86_400_000
+
+
+class Pipeline:
+    """One task (`work`) owns the correlation; nobody else changes it."""
+
+    def __init__(
+        self,
+        scribe: Scribe,
+        world: World,
+        correlation: Correlation,
+        witnesses: Witnesses,
+        reader: SignalReader,
+        judge: Judge,
+        intake: Intake,
+    ) -> None:
+        self._scribe, self._world, self._correlation, self._witnesses = scribe, world, correlation, witnesses
+        self._reader, self._judge, self._intake = reader, judge, intake
+        self.on_beat: Callable[[Signal], tuple[Put, ...]] = lambda _: ()
+        self._more = asyncio.Event()
+        self._failures: dict[str, int] = {}
+        self._due: list[tuple[Instant, str]] = []
+        self._urgent: dict[str, tuple[str, str]] = {}
+        self.taken = 0
+        self.behind = 0
+
+    def nudge(self) -> None:
+        """A delivery was accepted."""
+        self._more.set()
+
+    def again(self, alert: str, at: Instant) -> None:
+        """Judge this alert again at that time (`for:`, a settle window, a hold's wake-up)."""
+        heapq.heappush(self._due, (at, alert))
+        self._more.set()
+
+    def now(self, alert: str, because: str, asked_by: str = "") -> None:
+        """Judge this alert again as soon as possible, and say why. `asked_by` is a person who wants it judged."""
+        self._urgent[alert] = (because, asked_by)
+        self._more.set()
+
+    async def work(self) -> None:
+        while True:
+            self._more.clear()
+            deliveries = await self._scribe.store.deliveries(BATCH_MAX)
+            self.behind = len(deliveries)
+            if deliveries:
+                await self._take(deliveries)
+            await self._by_time()
+            if not deliveries and not self._urgent:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        wait_s = IDLE_S
+        if self._due:
+            wait_s = min(wait_s, max(0.0, ms_between(self._scribe.clock.now(), self._due[0][0]) / 1000))
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._more.wait()
+        except TimeoutError:
+            return
+
+    async def _take(self, deliveries: Iterable[Delivery]) -> None:
+        work: list[tuple[Delivery, Commit, dict[str, Alert]]] = []
+        for delivery in deliveries:
+            try:
+                parsed = self._reader.read(delivery)
+            except WatchkeeperError as unread:
+                parsed = self._unread(delivery, str(unread))
+            except Exception as broken:
+                log.exception("a delivery broke its parser", delivery=delivery.id)
+                self._failures[delivery.id] = self._failures.get(delivery.id, 0) + 1
+                if self._failures[delivery.id] < FAILURES_MAX:
+                    continue
+                parsed = self._unread(delivery, f"{type(broken).__name__}: {broken}")
+            commit, changed = self._relate(delivery, parsed)
+            work.append((delivery, commit, changed))
+        outcomes = await asyncio.gather(*(self._scribe.commit(commit) for _, commit, _ in work))
+        for (delivery, _, changed), outcome in zip(work, outcomes, strict=True):
+            if not isinstance(outcome, Committed):
+                # Only this task takes deliveries, so a refusal means that two workers share one store.
+                raise SystemExit(f"watchkeeper: delivery {delivery.id} was taken by another process: {outcome.why}")
+            self._failures.pop(delivery.id, None)
+            self.taken += 1
+            self._intake.pending = max(0, self._intake.pending - 1)
+            for alert in changed.values():
+                await self._judge.alert(alert, self._scribe.clock.now())
+
+    def _unread(self, delivery: Delivery, why: str) -> Parsed:
+        letter = DeadLetter(
+            id=id_from("ded", delivery.received_at, delivery.id),
+            delivery=delivery.id,
+            source=delivery.source,
+            received_at=delivery.received_at,
+            path="",
+            why=why,
+            body=delivery.body.decode("utf-8", "replace")[:65_536],
+        )
+        return Parsed(signals=(), dead=(letter,))
+
+    def _relate(self, delivery: Delivery, parsed: Parsed) -> tuple[Commit, dict[str, Alert]]:
+        puts: list[Put] = [put(letter) for letter in parsed.dead]
+        bumps: set[str] = set()
+        changed: dict[str, Alert] = {}
+        incidents: dict[str, None] = {}
+        for signal in parsed.signals:
+            self._witnesses.heard(signal.region, signal.received_at)
+            if signal.kind is not Kind.ALERT:
+                puts.extend(self.on_beat(signal))
+                continue
+            changes = self._correlation.apply(signal, self._mapped(signal))
+            puts.append(put(signal))
+            self._collect(changes, puts, changed, incidents, bumps)
+        puts.extend(self._incident_puts(incidents))
+        return (
+            Commit(at=self._scribe.clock.now(), puts=tuple(puts), bumps=tuple(sorted(bumps)), taken=(delivery.id,)),
+            changed,
+        )
+
+    def _mapped(self, signal: Signal) -> Mapped:
+        return mapped_of(signal, self._reader.source(signal.source), self._world.configuration.catalog)
+
+    def _collect(
+        self, changes: Changes, puts: list[Put], changed: dict[str, Alert], incidents: dict[str, None], bumps: set[str]
+    ) -> None:
+        for before, after in changes.alerts:
+            self._witnesses.saw(before, after)
+            gone = before if after is None else None
+            if gone is not None:
+                self._unwell(gone, well=True)
+                continue
+            assert after is not None
+            puts.append(put(after, incident=self._correlation.incident_id_of(after.id) or ""))
+            changed[after.id] = after
+            if self._unwell(after, well=after.resolved_at is not None) and after.entity:
+                bumps.add(f"dependency:{after.entity}")
+        if changes.track is not None:
+            puts.append(put(changes.track, identity=f"{changes.track.group}\x1f{changes.track.fingerprint}"))
+        incidents.update(dict.fromkeys(changes.incidents))
+
+    def _unwell(self, alert: Alert, *, well: bool) -> bool:
+        """Keep the set of alerts that say an entity is not well; True when the entity turned by it."""
+        if not alert.entity:
+            return False
+        failing = self._world.failing[alert.entity]
+        before = bool(failing)
+        if well:
+            failing.discard(alert.id)
+        else:
+            failing.add(alert.id)
+        return before != bool(failing)
+
+    def _incident_puts(self, identities: Iterable[str]) -> list[Put]:
+        found: list[Put] = []
+        for identity in identities:
+            incident = self._correlation.incident(identity)
+            if incident is not None:
+                found.append(put(incident))
+        return found
+
+    async def _by_time(self) -> None:
+        """Judge what is due again, and mark what was not seen for too long as stale."""
+        now = self._scribe.clock.now()
+        for alert in self._correlation.tick(now):
+            self._unwell(alert, well=True)
+            puts: tuple[Put, ...] = (put(alert, incident=self._correlation.incident_id_of(alert.id) or ""),)
+            incident = self._correlation.incident_of(alert.id)
+            if incident is not None:
+                puts = (*puts, put(incident))
+            await self._scribe.commit(Commit(at=now, puts=puts))
+            await self._judge.alert(alert, now)
+        due, self._urgent = self._urgent, {}
+        while self._due and self._due[0][0] <= now:
+            _, identity = heapq.heappop(self._due)
+            due.setdefault(identity, ("", ""))
+        for identity, (because, asked_by) in due.items():
+            found = self._correlation.alert(identity)
+            if found is not None:
+                await self._judge.alert(found, now, because=because, asked_by=asked_by)
+
+    async def rejudge_all(self, because: str) -> None:
+        """Every alert that fires: after a start, and after another configuration became active."""
+        now = self._scribe.clock.now()
+        for alert in tuple(self._correlation.alerts()):
+            if alert.resolved_at is None:
+                await self._judge.alert(alert, now, because=because)
+
+    def forget(self) -> None:
+        """Let go of incidents that ended a day ago; they stay in the store."""
+        for alert in self._correlation.forget(after_ms(self._scribe.clock.now(), -FORGET_AFTER_MS)):
+            self._world.forget(alert)
+
+    async def say(self, signals: Iterable[Signal]) -> None:
+        """Signals of our own making (a probe's, a missed heartbeat's): kept and judged like those of a delivery."""
+        puts: list[Put] = []
+        bumps: set[str] = set()
+        changed: dict[str, Alert] = {}
+        incidents: dict[str, None] = {}
+        for signal in signals:
+            puts.append(put(signal))
+            self._collect(self._correlation.apply(signal, self._mapped(signal)), puts, changed, incidents, bumps)
+        puts.extend(self._incident_puts(incidents))
+        if puts:
+            now = self._scribe.clock.now()
+            await self._scribe.commit(Commit(at=now, puts=tuple(puts), bumps=tuple(sorted(bumps))))
+            for alert in changed.values():
+                await self._judge.alert(alert, now)

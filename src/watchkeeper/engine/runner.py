@@ -1,0 +1,389 @@
+"""The runner: performs what `pending(run)` says and journals what happened, for every open run of this node.
+
+One task owns one run. It stages events that follow from the journal alone, commits them together with the intents
+they lead to, and only then lets an effect go out. So a one-step run costs two durable writes: one before, one after.
+
+A commit that is refused because the world changed (a stop, a hold, a freeze, another driver) throws the staged
+events away, reads again and asks the guards again. Nothing that was staged had left the process.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from watchkeeper.decide.decision import Decision
+from watchkeeper.engine.clock import Clock
+from watchkeeper.engine.records import RunRecord
+from watchkeeper.errors import Conflict
+from watchkeeper.execute import machine
+from watchkeeper.execute.machine import Run
+from watchkeeper.execute.run import (
+    ENDED,
+    Asked,
+    Begin,
+    Child,
+    Command,
+    Doubt,
+    End,
+    Ended,
+    Evaluate,
+    Event,
+    Expire,
+    Intended,
+    JournalEvent,
+    Perform,
+    Plan,
+    Probe,
+    Request,
+    Sleep,
+    TimedOut,
+    Verify,
+)
+from watchkeeper.ports import Append, Commit, Committed, Put, Refused, Store
+from watchkeeper.values import Instant, ms_between
+
+log = structlog.get_logger("watchkeeper.runner")
+
+REREAD_MAX: Final = 20  # refused commits in a row before the run is left to the next wake-up
+REREAD_PAUSE_S: Final = 0.05
+IDLE_MOST_S: Final = 30.0  # a run looks at the clock at least so often, whatever it waits for
+STAGED_MAX: Final = 256
+
+encode: Final = msgspec.json.Encoder().encode
+decode: Final = msgspec.json.Decoder(JournalEvent)
+
+
+class Permit(Protocol):
+    """The answer of the guards at one moment: `events` to stage, and the versions that they rest on."""
+
+    @property
+    def events(self) -> tuple[Event, ...]: ...
+
+    @property
+    def expects(self) -> tuple[tuple[str, int], ...]: ...
+
+
+class Moments(Protocol):
+    """Guards asked by the runner, and the bookkeeping that must be in the same transaction as an event."""
+
+    def begin(self, live: "Live", command: Begin) -> Permit:
+        """Guards of *start*: `Started`, or `Ended` when the proposal is to be judged afresh."""
+
+    def step(self, live: "Live", command: Perform) -> Permit:
+        """Guards of *continue* or *undo*: `Intended`, or `Held`, or `Failed` when it is denied."""
+
+    def puts(self, live: "Live", events: Sequence[Event], after: Run) -> Commit:
+        """What else must be committed with these events: entries, record, notices, releases. No appends."""
+
+    def committed(self, live: "Live", events: Sequence[Event]) -> None:
+        """Called once the events are durable."""
+
+    async def wait_for_change(self) -> None: ...
+
+
+class Performer(Protocol):
+    """What goes outside. Each returns the one event that says what happened, and never raises for it."""
+
+    def effect(self, live: "Live", command: Perform, intent: Intended) -> Coroutine[None, None, Event]: ...
+
+    def verification(self, live: "Live", command: Verify) -> Coroutine[None, None, Event]: ...
+
+    async def probe(self, live: "Live", command: Probe) -> Event: ...
+
+    async def request(self, live: "Live", command: Request) -> tuple[Asked, tuple[Put, ...]]: ...
+
+
+class Live:
+    """One open run in memory: the durable state, its number, what is in flight, and its mailbox."""
+
+    __slots__ = (
+        "answered",
+        "backlog",
+        "decision",
+        "durable",
+        "in_flight",
+        "mailbox",
+        "number",
+        "plan",
+        "record",
+        "run",
+        "task",
+        "told_doubt_at",
+    )
+
+    def __init__(
+        self, plan: Plan, run: Run, number: int, decision: Decision, record: RunRecord, answered: tuple[str, ...] = ()
+    ) -> None:
+        self.plan = plan
+        self.run = run
+        self.number = number  # of the next event
+        self.decision = decision
+        self.record = record
+        self.answered = answered  # findings that approvals answered, as `guards.finding.answer_key`
+        self.mailbox: asyncio.Queue[Event | None] = asyncio.Queue()
+        self.backlog: list[Event] = []  # arrived, not yet durable: survives a refused commit
+        self.durable: list[tuple[Event, asyncio.Future[None]]] = []
+        self.in_flight: dict[tuple[str, str, bool], asyncio.Task[None]] = {}
+        self.task: asyncio.Task[None] | None = None
+        self.told_doubt_at: dict[str, Instant] = {}
+
+
+class Runner:
+    """Drives runs. `on_end` is awaited once a run's end is durable."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        moments: Moments,
+        performer: Performer,
+        on_doubt: Callable[[Live, Doubt], Awaitable[None]],
+        on_end: Callable[[Live], Awaitable[None]],
+    ) -> None:
+        self._store, self._clock = store, clock
+        self._moments, self._performer = moments, performer
+        self._on_doubt, self._on_end = on_doubt, on_end
+        self.live: dict[str, Live] = {}
+
+    def take(self, live: Live) -> None:
+        """Drive this run from now on."""
+        self.live[live.run.id] = live
+        live.task = asyncio.create_task(self._drive(live), name=f"run {live.run.id}")
+
+    async def tell(self, run: str, event: Event) -> bool:
+        """Put an event from outside (a pause, an answer, a person's word) into the run's mailbox."""
+        live = self.live.get(run)
+        if live is None:
+            return False
+        live.mailbox.put_nowait(event)
+        return True
+
+    def nudge(self, run: str) -> None:
+        """Something that the run waits for may have changed: look again."""
+        live = self.live.get(run)
+        if live is not None:
+            live.mailbox.put_nowait(None)
+
+    async def stop(self) -> None:
+        """Let go of every run where it stands. What was intended and not answered is in doubt, for the next start."""
+        tasks = [live.task for live in self.live.values() if live.task is not None]
+        for live in self.live.values():
+            tasks.extend(live.in_flight.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.live.clear()
+
+    async def _drive(self, live: Live) -> None:
+        refused = 0
+        while live.run.status not in ENDED:
+            try:
+                refused = 0 if await self._advance(live) else refused + 1
+            except Conflict as conflict:
+                log.warning("run reads its journal again", run=live.run.id, why=str(conflict))
+                await self._reread(live)
+                refused += 1
+            if refused:
+                await self._reread(live)
+                await asyncio.sleep(REREAD_PAUSE_S if refused < REREAD_MAX else IDLE_MOST_S)
+                continue
+            if live.run.status not in ENDED:
+                await self._wait(live)
+        self.live.pop(live.run.id, None)
+        for task in live.in_flight.values():
+            task.cancel()
+        await self._on_end(live)
+
+    async def _advance(self, live: Live) -> bool:
+        """Stage all that is due, commit it, launch what it leads to. False when the commit was refused."""
+        run = live.run
+        staged: list[Event] = []
+        live.backlog.extend(self._drain(live))
+        for event in tuple(live.backlog):
+            try:
+                run = machine.advance(run, event)
+            except Conflict as conflict:
+                log.warning("an event came too late", run=run.id, what=type(event).__name__, why=str(conflict))
+                live.backlog.remove(event)
+            else:
+                staged.append(event)
+        expects: dict[str, int] = {}
+        launches: list[tuple[Perform, Intended]] = []
+        waiting: list[Verify | Probe | Request] = []
+        doubts: list[Doubt] = []
+        moving = True
+        while moving and run.status not in ENDED and len(staged) < STAGED_MAX:
+            moving = False
+            waiting.clear()
+            doubts.clear()
+            for command in machine.pending(run, self._clock.now()):
+                events = self._immediate(live, run, command, expects, launches)
+                if events is None:
+                    match command:
+                        case Verify() | Probe() | Request():
+                            waiting.append(command)
+                        case Doubt():
+                            doubts.append(command)
+                        case _:
+                            pass
+                    continue
+                for event in events:
+                    run = machine.advance(run, event)
+                    staged.append(event)
+                moving = True
+                break
+        if staged and not await self._commit(live, run, staged, expects, ()):
+            return False
+        for perform, intent in launches:
+            self._launch(live, perform, partial(self._performer.effect, live, perform, intent))
+        for command in waiting:
+            match command:
+                case Verify():
+                    self._launch(live, command, partial(self._performer.verification, live, command))
+                case Probe():
+                    self._launch(live, command, partial(self._probe_later, live, command))
+                case Request():
+                    await self._request(live, command)
+        for doubt in doubts:
+            await self._on_doubt(live, doubt)
+        return True
+
+    def _immediate(
+        self,
+        live: Live,
+        run: Run,
+        command: Command,
+        expects: dict[str, int],
+        launches: list[tuple[Perform, Intended]],
+    ) -> tuple[Event, ...] | None:
+        """Events that follow without waiting for the outside; None when the command must wait for it."""
+        now = self._clock.now()
+        match command:
+            case Begin():
+                permit = self._moments.begin(live, command)
+            case Evaluate():
+                return (machine.evaluate(run, command, now),)
+            case Perform():
+                if (command.path, "perform", command.undo) in live.in_flight:
+                    return None
+                permit = self._moments.step(live, command)
+                launches.extend((command, event) for event in permit.events if isinstance(event, Intended))
+            case Expire(path=path, why=why):
+                return (TimedOut(at=now, path=path, why=why),)
+            case End():
+                return (Ended(at=now, status=command.status, why=command.why, state=command.state),)
+            case _:
+                return None
+        expects.update(permit.expects)
+        return permit.events
+
+    async def _commit(
+        self, live: Live, after: Run, events: Sequence[Event], expects: dict[str, int], puts: Sequence[Put]
+    ) -> bool:
+        beside = self._moments.puts(live, events, after)
+        outcome = await self._store.commit(
+            Commit(
+                at=self._clock.now(),
+                expects=tuple(sorted({**dict(beside.expects), **expects}.items())),
+                bumps=beside.bumps,
+                puts=(*beside.puts, *puts),
+                appends=tuple(
+                    Append(run=live.run.id, number=live.number + at, body=encode(event))
+                    for at, event in enumerate(events)
+                ),
+                claims=beside.claims,
+                releases=beside.releases,
+                entries=beside.entries,
+            )
+        )
+        match outcome:
+            case Committed():
+                live.run, live.number = after, live.number + len(events)
+                self._settle(live, events)
+                self._moments.committed(live, events)
+                return True
+            case Refused(what=what, key=key):
+                log.info("run judges again", run=live.run.id, what=what, key=key)
+                return False
+
+    def _settle(self, live: Live, events: Sequence[Event]) -> None:
+        written = {id(event) for event in events}
+        live.backlog = [event for event in live.backlog if id(event) not in written]
+        for event, waiter in tuple(live.durable):
+            if id(event) in written and not waiter.done():
+                waiter.set_result(None)
+        live.durable = [(event, waiter) for event, waiter in live.durable if not waiter.done()]
+
+    async def record_child(self, live: Live, child: Child) -> None:
+        """Returns once the started child is in the journal: a successor must be able to end it."""
+        waiter = asyncio.get_running_loop().create_future()
+        live.durable.append((child, waiter))
+        live.mailbox.put_nowait(child)
+        await waiter
+
+    async def _request(self, live: Live, command: Request) -> None:
+        asked, puts = await self._performer.request(live, command)
+        after = machine.advance(live.run, asked)
+        await self._commit(live, after, (asked,), {}, puts)
+
+    async def _probe_later(self, live: Live, command: Probe) -> Event:
+        delay_ms = ms_between(self._clock.now(), command.not_before_at)
+        if delay_ms > 0:
+            await asyncio.sleep(delay_ms / 1000)
+        return await self._performer.probe(live, command)
+
+    def _launch(
+        self, live: Live, command: Perform | Verify | Probe, work: Callable[[], Coroutine[None, None, Event]]
+    ) -> None:
+        key = (command.path, type(command).__name__.lower(), getattr(command, "undo", False))
+        if key in live.in_flight:
+            return
+
+        async def finish() -> None:
+            event = await work()
+            live.mailbox.put_nowait(event)
+            live.in_flight.pop(key, None)
+
+        live.in_flight[key] = asyncio.create_task(finish(), name=f"{key[1]} {live.run.id} {command.path}")
+
+    def _drain(self, live: Live) -> list[Event]:
+        found: list[Event] = []
+        while not live.mailbox.empty():
+            event = live.mailbox.get_nowait()
+            if event is not None:
+                found.append(event)
+        return found
+
+    async def _wait(self, live: Live) -> None:
+        """Until an event arrives or the next deadline of the run."""
+        if not live.mailbox.empty():
+            return
+        now = self._clock.now()
+        wait_s = IDLE_MOST_S
+        for command in machine.pending(live.run, now):
+            match command:
+                case Sleep(until_at=until_at):
+                    wait_s = min(wait_s, max(0.0, ms_between(now, until_at) / 1000 + 0.001))
+                case Begin() | Evaluate() | End() | Expire():
+                    wait_s = 0.0
+                case _:
+                    pass
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                event = await live.mailbox.get()
+                # put it back: staging drains the whole mailbox in order
+                rest = self._drain(live)
+                for item in (event, *rest):
+                    if item is not None:
+                        live.mailbox.put_nowait(item)
+
+    async def _reread(self, live: Live) -> None:
+        """The journal is the truth: rebuild the run from it."""
+        bodies = await self._store.journal(live.run.id)
+        live.run = machine.fold(live.plan, [decode.decode(body) for body in bodies])
+        live.number = len(bodies)

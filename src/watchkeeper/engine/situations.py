@@ -1,0 +1,400 @@
+"""The situation of a proposal, read from the world at one instant.
+
+In: the world, an alert's facts, a rule and its targets. Out: `Proposal` and `Situation`, both complete: nothing is
+looked up later, so what is stored beside the decision is all that it saw.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from watchkeeper.approve.people import Grant
+from watchkeeper.catalog import graph
+from watchkeeper.catalog.availability import can_meet
+from watchkeeper.catalog.catalog import by_annotation, by_ref
+from watchkeeper.decide.target import target_from
+from watchkeeper.engine.world import World
+from watchkeeper.guards.cover import covers
+from watchkeeper.guards.situation import (
+    AlertFacts,
+    DependencyState,
+    Health,
+    Ladder,
+    Members,
+    Need,
+    Proposal,
+    Scope,
+    Seen,
+    Situation,
+    Target,
+)
+from watchkeeper.home.configuration import Configuration
+from watchkeeper.packs.expression import Known
+from watchkeeper.packs.rule import MODE_ORDER, Limits, Mode, Risk, Rule
+from watchkeeper.packs.runbook import Runbook, Step, StepKind, Via
+from watchkeeper.packs.scope import aged_binding, alert_binding, target_binding
+from watchkeeper.values import Instant, id_from, ms_between
+
+HEALTH_AGE_FACTOR: Final = 3  # a probe that missed three turns says nothing any more
+VERIFIED_AGE_MS: Final = 300_000
+RISK_CEILINGS: Final = {Risk.LOW: Mode.AUTO, Risk.MEDIUM: Mode.AUTO, Risk.HIGH: Mode.APPROVE}
+PERSON_LIMITS: Final = Limits(attempts=1_000)  # a person may try as often as they see fit; it stays on record
+PERSON_PRIORITY: Final = 1_000
+COMPARED: Final = ("configuration", "epoch", "exclusion", "freeze", "grant", "hold", "stop")
+
+
+class Situations:
+    """Builds situations over one world. Caches what only the configuration decides, by its digest."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._cached_for = ""
+        self._blast: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._needs: dict[str, tuple[Need, ...]] = {}
+        self._targets: dict[str, Target] = {}
+
+    @property
+    def configuration(self) -> Configuration:
+        found = self._world.configuration
+        if found.digest != self._cached_for:
+            self._blast, self._needs, self._targets, self._cached_for = {}, {}, {}, found.digest
+        return found
+
+    def production(self) -> dict[str, bool]:
+        return {name: each.production for name, each in self.configuration.settings.environments.items()}
+
+    def target(self, ref: str) -> Target | None:
+        configuration = self.configuration
+        if ref not in self._targets:
+            entity = by_ref(configuration.catalog, ref)
+            if entity is None:
+                return None
+            self._targets[ref] = target_from(entity, configuration.catalog, self.production())
+        return self._targets[ref]
+
+    def proposal(
+        self,
+        rule: Rule | None,
+        runbook: Runbook,
+        targets: tuple[Target, ...],
+        arguments: Mapping[str, Any],
+        facts: AlertFacts | None,
+        now: Instant,
+        *,
+        actor: str = "automation",
+        emergency: bool = False,
+    ) -> Proposal:
+        """What a rule, or a person without one, wants."""
+        pack = self.configuration.rulebook.packs.get(runbook.pack)
+        name = rule.name if rule is not None else f"person/{runbook.name}"
+        episode = facts.episode if facts is not None else ""
+        refs = [target.ref for target in targets]
+        at = facts.first_seen_at if facts is not None else now
+        return Proposal(
+            id=id_from("prp", at, name, episode, *refs),
+            rule=name,
+            rule_digest=rule.digest if rule is not None else "",
+            runbook=runbook.name,
+            runbook_digest=runbook.digest,
+            pack=runbook.pack,
+            pack_version=f"{pack.version}+{pack.digest[:12]}" if pack is not None else "unpacked",
+            episode=episode,
+            targets=targets,
+            arguments=dict(arguments),
+            limits=rule.limits if rule is not None else PERSON_LIMITS,
+            risk=runbook.risk,
+            priority=rule.priority if rule is not None else PERSON_PRIORITY,
+            owner=rule.owner if rule is not None else runbook.owner,
+            actor=actor,
+            failover=runbook.failover,
+            needs=self._needs_of(runbook),
+            emergency=emergency,
+            unbuilt=runbook.unbuilt,
+        )
+
+    def situation(
+        self,
+        proposal: Proposal,
+        rule: Rule | None,
+        runbook: Runbook,
+        facts: AlertFacts | None,
+        now: Instant,
+        *,
+        groups: tuple[Seen, ...] = (),
+        regions: tuple[Seen, ...] = (),
+        rivals: tuple[str, ...] = (),
+        unknown_clause: str = "",
+        broken_clause: str = "",
+        answered: tuple[str, ...] = (),
+        denied: str = "",
+        without_run: str = "",
+    ) -> Situation:
+        """Read the world once. `without_run` is the run that is judged: no guard counts it (SEMANTICS 2)."""
+        world, configuration = self._world, self.configuration
+        targets = proposal.targets
+        refs = tuple(target.ref for target in targets)
+        matters = _Matters(proposal)
+        own = configuration.rulebook.packs.get(proposal.pack)
+        return Situation(
+            at=now,
+            epoch=world.epoch,
+            configuration=configuration.digest,
+            versions=self._versions(refs),
+            alert=facts,
+            ladder=self._ladder(proposal, rule, runbook, facts, now),
+            clock=world.clock,
+            stops=tuple(each for each in world.stops.values() if matters.to(each.scope)),
+            holds=tuple(each for each in world.holds.values() if each.until_at > now and matters.to(each.scope)),
+            freezes=tuple(each for each in world.freezes.values() if each.until_at > now and matters.to(each.scope)),
+            exclusions=tuple(each for each in configuration.exclusions if matters.to(each.scope)),
+            maintenance=tuple(each for each in world.maintenance.values() if matters.to(each.scope)),
+            deploys=tuple(
+                each
+                for each in world.deploys.values()
+                if any(each.service in {t.service, t.ref, t.name} for t in targets)
+            ),
+            attempts=tuple(
+                attempt
+                for ref in refs
+                for attempt in world.attempts(ref, now, proposal.limits.attempts_within_ms)
+                if attempt.run != without_run
+            ),
+            breakers=(),
+            blast=self._blast_of(refs),
+            dependencies=tuple(self._dependency(ref, runbook, now) for ref in runbook.needs),
+            objective_ppm=runbook.objective_ppm,
+            members=self._members(proposal, now, without_run),
+            groups_seen=groups,
+            groups_needed=rule.corroborate.groups if rule is not None and rule.corroborate is not None else 0,
+            regions=regions,
+            regions_needed=rule.regions.agree if rule is not None and rule.regions is not None else 0,
+            trusted_pack=own.trust if own is not None else "",
+            denied=denied,
+            owner_known=bool(proposal.owner),
+            busy=tuple(
+                sorted({run for ref in refs if (run := world.busy.get(ref)) is not None and run != without_run})
+            ),
+            rivals=rivals,
+            unknown_clause=unknown_clause,
+            broken_clause=broken_clause,
+            answered=answered,
+            local_allowed=configuration.settings.local_in_production,
+        )
+
+    def bindings(self, facts: AlertFacts | None, target: Target | None, now: Instant) -> dict[str, Any]:
+        """What a rule's expressions see."""
+        found: dict[str, Any] = {"now": now, **aged_binding(probe=self._probes(now), dependency=self._probes(now))}
+        if facts is not None:
+            found["alert"] = alert_binding(
+                labels=facts.labels,
+                annotations=facts.annotations,
+                severity=facts.severity.value,
+                symptom=facts.symptom,
+                source=facts.source,
+                group=facts.group,
+                region=facts.region,
+                entity=facts.entity,
+                firing=facts.firing,
+                starts_at=facts.starts_at,
+                first_seen_at=facts.first_seen_at,
+                last_seen_at=facts.last_seen_at,
+            )
+        if target is not None:
+            found["target"] = bind_target(target)
+        return found
+
+    def health(self, ref: str, now: Instant) -> tuple[Health, Instant | None]:
+        """What is known of an entity: unwell while an alert on it fires, else its last probe while that is fresh."""
+        world = self._world
+        if world.failing.get(ref):
+            return Health.UNHEALTHY, now
+        record = world.health.get(ref)
+        if record is None:
+            return Health.UNKNOWN, None
+        if ms_between(record.at, now) > HEALTH_AGE_FACTOR * record.every_ms:
+            return Health.UNKNOWN, record.at
+        return (Health.HEALTHY if record.healthy else Health.UNHEALTHY), record.at
+
+    def _probes(self, now: Instant) -> dict[str, Any]:
+        catalog = self.configuration.catalog
+        return {
+            catalog.entities[ref].name: self.health(ref, now)[0].value
+            for ref in self._world.health
+            if ref in catalog.entities
+        }
+
+    def _versions(self, refs: Iterable[str]) -> dict[str, int]:
+        world = self._world
+        found = {key: world.number(key) for key in COMPARED}
+        for ref in refs:
+            found[f"target:{ref}"] = world.number(f"target:{ref}")
+        return found
+
+    def _blast_of(self, refs: tuple[str, ...]) -> tuple[str, ...]:
+        if refs not in self._blast:
+            catalog = self.configuration.catalog
+            self._blast[refs] = tuple(sorted(graph.dependents(catalog, refs) - set(refs)))
+        return self._blast[refs]
+
+    def _dependency(self, ref: str, runbook: Runbook, now: Instant) -> DependencyState:
+        catalog = self.configuration.catalog
+        health, as_of = self.health(ref, now)
+        composite_ppm, weakest = None, ""
+        if runbook.objective_ppm is not None:
+            judged = can_meet(catalog, (ref,), runbook.objective_ppm)
+            composite_ppm = judged.composite.ppm
+            weakest = judged.composite.weakest.ref if judged.composite.weakest is not None else ""
+        return DependencyState(ref=ref, health=health, as_of=as_of, composite_ppm=composite_ppm, weakest=weakest)
+
+    def _members(self, proposal: Proposal, now: Instant, without_run: str) -> Members | None:
+        limit = proposal.limits.unavailable
+        if limit is None:
+            return None
+        first = proposal.targets[0]
+        catalog = self.configuration.catalog
+        if limit.of == "group":
+            group = (
+                catalog.entities[first.ref].keys.get("watchkeeper.dev/group", "")
+                if first.ref in catalog.entities
+                else ""
+            )
+            found = tuple(entity.ref for entity in by_annotation(catalog, "watchkeeper.dev/group", group))
+            of = group or first.ref
+        else:
+            found = graph.instances(catalog, first.service)
+            of = first.service
+            if limit.of == "zone":
+                found = tuple(ref for ref in found if (t := self.target(ref)) is not None and t.zone == first.zone)
+                of = f"{first.service} in {first.zone or 'its zone'}"
+        states = {ref: self.health(ref, now)[0] for ref in found}
+        busy = self._world.busy
+        return Members(
+            of=of,
+            total=len(found),
+            unhealthy=tuple(ref for ref in found if states[ref] is Health.UNHEALTHY),
+            repairing=tuple(ref for ref in found if busy.get(ref, without_run) != without_run),
+            unknown=tuple(ref for ref in found if states[ref] is Health.UNKNOWN),
+        )
+
+    def _ladder(
+        self, proposal: Proposal, rule: Rule | None, runbook: Runbook, facts: AlertFacts | None, now: Instant
+    ) -> Ladder:
+        """The lowest standing of all cells that the targets lie in: one target may not lend another its trust."""
+        if rule is None:
+            return Ladder(
+                cell=proposal.rule,
+                ceiling=Mode.AUTO,
+                risk_ceiling=Mode.AUTO,
+                granted=Mode.AUTO,
+                grant="a person's own act",
+            )
+        severity = facts.severity.value if facts is not None else ""
+        lowest: tuple[int, str, str] | None = None
+        ceiling = Mode.AUTO
+        for target in proposal.targets:
+            ceiling = min(ceiling, self._ceiling(rule, facts, target, now), key=MODE_ORDER.index)
+            grant = self._grant(rule.name, target, severity, now)
+            level = Mode(grant.level) if grant is not None else Mode.OBSERVE
+            cell = f"{rule.name}|{target.tier}|{severity}|{target.environment}|{target.region}"
+            found = (MODE_ORDER.index(level), cell, grant.id if grant is not None else "")
+            lowest = found if lowest is None or found[0] < lowest[0] else lowest
+        at, cell, grant_id = lowest if lowest is not None else (0, rule.name, "")
+        return Ladder(
+            cell=cell, ceiling=ceiling, risk_ceiling=self._risk_ceiling(runbook), granted=MODE_ORDER[at], grant=grant_id
+        )
+
+    def _risk_ceiling(self, runbook: Runbook) -> Mode:
+        return self.configuration.settings.risk_ceilings.get(runbook.risk, RISK_CEILINGS[runbook.risk])
+
+    def _ceiling(self, rule: Rule, facts: AlertFacts | None, target: Target, now: Instant) -> Mode:
+        """The first case whose condition holds, else the rule's own. A condition that cannot be answered does not hold."""
+        if not rule.ceilings:
+            return rule.ceiling
+        bindings = self.bindings(facts, target, now)
+        for case in rule.ceilings:
+            match case.when.evaluate(bindings):
+                case Known(value=True):
+                    return case.ceiling
+                case _:
+                    continue
+        return rule.ceiling
+
+    def _grant(self, rule: str, target: Target, severity: str, now: Instant) -> Grant | None:
+        """The highest grant in force that covers the cell."""
+        best: Grant | None = None
+        for grant in self._world.grants.values():
+            if grant.pending or grant.until_at <= now or grant.rule != rule:
+                continue
+            if not (
+                grant.tier in {"", target.tier}
+                and grant.severity in {"", severity}
+                and grant.environment in {"", target.environment}
+                and grant.region in {"", target.region}
+            ):
+                continue
+            if best is None or MODE_ORDER.index(Mode(grant.level)) > MODE_ORDER.index(Mode(best.level)):
+                best = grant
+        return best
+
+    def _needs_of(self, runbook: Runbook) -> tuple[Need, ...]:
+        if runbook.digest not in self._needs:
+            runbooks = self.configuration.rulebook.runbooks
+            self._needs[runbook.digest] = tuple(_needs(runbook.steps, runbooks, ""))
+        return self._needs[runbook.digest]
+
+
+class _Matters:
+    """Which scopes can matter to a proposal: those that cover one of its targets."""
+
+    def __init__(self, proposal: Proposal) -> None:
+        self._proposal = proposal
+
+    def to(self, scope: Scope) -> bool:
+        return any(covers(scope, self._proposal.rule, target) for target in self._proposal.targets)
+
+
+def bind_target(target: Target) -> dict[str, Any]:
+    return target_binding(
+        ref=target.ref,
+        kind=target.kind,
+        name=target.name,
+        environment=target.environment,
+        production=target.production,
+        region=target.region,
+        zone=target.zone,
+        tier=target.tier,
+        system=target.system,
+        service=target.service,
+        owner=target.owner,
+        reach=target.reach,
+        automation=target.automation,
+        attributes=target.attributes,
+    )
+
+
+def _needs(steps: tuple[Step, ...], runbooks: Mapping[str, Runbook], path: str) -> Iterable[Need]:
+    for step in steps:
+        here = f"{path}/{step.id}" if path else step.id
+        match step.kind:
+            case StepKind.DO if step.call is not None:
+                yield Need(
+                    step=here,
+                    action=step.call.action,
+                    via=step.via or _via_of(step.call.action),
+                    effect=step.effect,
+                    permitted=True,
+                )
+            case StepKind.CALL if step.runbook in runbooks:
+                yield from _needs(runbooks[step.runbook].steps, runbooks, here)
+            case _:
+                yield from _needs(step.steps, runbooks, here)
+
+
+def _via_of(action: str) -> Via:
+    return Via.API if action in {"http.request", "wait", "notify"} else Via.LOCAL
+
+
+def without(situation: Situation, run: str) -> Situation:
+    """The same situation without one run in it."""
+    return replace(situation, busy=tuple(each for each in situation.busy if each != run))

@@ -1,0 +1,150 @@
+"""What this node looks at by itself: probes it runs, and heartbeats it waits for.
+
+A probe that cannot look says nothing: its entity's health becomes unknown, and neither fires nor clears. A heartbeat
+that stays away fires at the deadline it missed.
+"""
+
+import asyncio
+import zlib
+from collections import defaultdict, deque
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from watchkeeper.engine.action import Prober
+from watchkeeper.engine.pipeline import Pipeline
+from watchkeeper.engine.records import HealthRecord, put
+from watchkeeper.engine.scribe import Scribe
+from watchkeeper.engine.world import World
+from watchkeeper.home.settings import Poll
+from watchkeeper.ports import Commit, Put
+from watchkeeper.signals.beat import Beat, Expectation, beat_of, missed
+from watchkeeper.signals.sample import Sample, Seen, judge
+from watchkeeper.signals.signal import Signal, Standing
+from watchkeeper.values import Instant, ms_between
+from watchkeeper.verify.sample import Seen as Verdict
+from watchkeeper.verify.verify import judge as judge_look
+
+log = structlog.get_logger("watchkeeper.watching")
+
+BEATS_EVERY_S: Final = 0.5
+BEATS_KEPT: Final = 100
+SAMPLES_KEPT: Final = 50
+RECORD_EVERY_MS: Final = 30_000  # an unchanged health is written so often, so that its age survives a restart
+
+
+class Watching:
+    def __init__(self, scribe: Scribe, world: World, pipeline: Pipeline, prober: Prober) -> None:
+        self._scribe, self._world, self._pipeline, self._prober = scribe, world, pipeline, prober
+        pipeline.on_beat = self._beat
+        self._beats: dict[str, deque[Beat]] = defaultdict(lambda: deque(maxlen=BEATS_KEPT))
+        self._since: dict[str, Instant] = {}
+        self._samples: dict[str, deque[Sample]] = defaultdict(lambda: deque(maxlen=SAMPLES_KEPT))
+        self._open_since: dict[str, Instant | None] = {}
+        self._told: dict[str, tuple[str, ...]] = {}
+        self._written: dict[str, Instant] = {}
+        self._polls: dict[str, asyncio.Task[None]] = {}
+
+    async def work(self) -> None:
+        self.configure()
+        try:
+            while True:
+                await self._heartbeats()
+                await asyncio.sleep(BEATS_EVERY_S)
+        finally:
+            for task in self._polls.values():
+                task.cancel()
+
+    def configure(self) -> None:
+        """Take up the probes of the active configuration; those that left it stop."""
+        wanted = {poll.name: poll for poll in self._world.configuration.settings.polls}
+        for task in self._polls.values():
+            task.cancel()
+        self._polls = {
+            name: asyncio.create_task(self._poll(poll), name=f"probe {name}") for name, poll in wanted.items()
+        }
+
+    def _beat(self, signal: Signal) -> tuple[Put, ...]:
+        """A beat arrived (called by the pipeline, in its commit)."""
+        if "beat" not in signal.labels:
+            return ()
+        beat = beat_of(signal)
+        self._beats[beat.name].append(beat)
+        return ()
+
+    async def _heartbeats(self) -> None:
+        now = self._scribe.clock.now()
+        for beat in self._world.configuration.settings.heartbeats:
+            since = self._since.setdefault(beat.name, now)
+            expected = beat.expectation(since)
+            signals = missed(
+                tuple(self._beats[beat.name]), (self._with_entity(expected, beat.entity, beat.severity.value),), now
+            )
+            await self._say(beat.name, signals)
+
+    def _with_entity(self, expected: Expectation, entity: str, severity: str) -> Expectation:
+        name = (
+            self._world.configuration.catalog.entities[entity].name
+            if entity in self._world.configuration.catalog.entities
+            else entity
+        )
+        return replace(expected, labels={"service": name, "severity": severity, **expected.labels})
+
+    async def _say(self, name: str, signals: tuple[Signal, ...]) -> None:
+        """Tell the pipeline what is new: the newest statement of each episode, once."""
+        fresh = [each for each in signals if each.standing is Standing.RESOLVED or each is signals[-1]]
+        said = tuple(f"{each.standing.value} {each.starts_at.isoformat()}" for each in fresh)
+        if said == self._told.get(name):
+            return
+        before = set(self._told.get(name, ()))
+        self._told[name] = said
+        await self._pipeline.say([each for each, words in zip(fresh, said, strict=True) if words not in before])
+
+    async def _poll(self, poll: Poll) -> None:
+        """Look, every `every_ms`, for ever. The first look waits its share, so that a thousand probes spread."""
+        await asyncio.sleep((zlib.crc32(poll.name.encode()) % 1000) / 1000 * min(poll.every_ms, 1_000) / 1000)
+        while True:
+            began_ms = self._scribe.clock.monotonic_ms()
+            await self._look(poll)
+            took_ms = self._scribe.clock.monotonic_ms() - began_ms
+            await asyncio.sleep(max(0, poll.every_ms - took_ms) / 1000)
+
+    async def _look(self, poll: Poll) -> None:
+        look = await self._prober.look(poll.kind, poll.arguments, poll.timeout_ms, None)
+        now = self._scribe.clock.now()
+        seen, why = judge_look(poll.kind, poll.expect, look.values) if look.seen else (Verdict.NOTHING, look.why)
+        sample = Sample(probe=poll.probe.name, at=now, seen=_SEEN[seen], detail=why)
+        row = self._samples[poll.name]
+        row.append(sample)
+        judged = judge(tuple(row), poll.probe, now, self._open_since.get(poll.name))
+        await self._say(f"probe {poll.name}", judged.signals[-1:])
+        firing = bool(judged.signals) and judged.signals[-1].standing is Standing.FIRING
+        self._open_since[poll.name] = judged.signals[-1].starts_at if firing else None
+        if seen is not Verdict.NOTHING:
+            await self._healthy(poll, seen is Verdict.HEALTHY, now, why)
+
+    async def _healthy(self, poll: Poll, healthy: bool, now: Instant, why: str) -> None:
+        if not poll.entity:
+            return
+        before = self._world.health.get(poll.entity)
+        record = HealthRecord(entity=poll.entity, healthy=healthy, at=now, why=why, every_ms=poll.every_ms)
+        self._world.health[poll.entity] = record
+        turned = before is None or before.healthy != healthy
+        written = self._written.get(poll.entity)
+        if not turned and written is not None and ms_between(written, now) < RECORD_EVERY_MS:
+            return
+        self._written[poll.entity] = now
+        bumps = (f"dependency:{poll.entity}",) if turned else ()
+        await self._scribe.commit(Commit(at=now, puts=(put(record, identity=poll.entity),), bumps=bumps))
+        if turned:
+            await self.turned(f"dependency:{poll.entity}")
+
+    async def turned(self, key: str) -> None:
+        """A dependency's health turned: what it held is judged afresh."""
+        for waiting in tuple(self._world.waiting.values()):
+            if key in waiting.names:
+                self._pipeline.now(waiting.alert, f"{key} changed")
+
+
+_SEEN: Final = {Verdict.HEALTHY: Seen.GOOD, Verdict.UNHEALTHY: Seen.BAD, Verdict.NOTHING: Seen.BLIND}

@@ -1,0 +1,142 @@
+"""The world: what this node holds in memory of what is durable, so that a decision reads no table.
+
+One process owns the store, so the mirror is exact as long as every change goes through a commit and is applied here
+after it. It is never trusted for permission: admission and every intent compare versions in the store itself.
+"""
+
+from collections import defaultdict, deque
+from typing import Final
+
+from msgspec import Struct
+
+from watchkeeper.approve.approval import Approval
+from watchkeeper.approve.people import Grant
+from watchkeeper.decide.decision import Decision
+from watchkeeper.engine.records import HealthRecord, RunRecord, Waiting
+from watchkeeper.guards.situation import Attempt, Breaker, Clock, Deploy, Freeze, Hold, Maintenance, Stop
+from watchkeeper.home.configuration import Configuration
+from watchkeeper.values import Instant, ms_between
+
+ATTEMPTS_KEPT_MS: Final = 7 * 86_400_000  # no rule's window is longer
+ATTEMPTS_PER_TARGET_MAX: Final = 1_000
+EPISODES_MAX: Final = 200_000
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """The last decision for (rule, episode), and what became of its run: enough to know when one is due afresh."""
+
+    decision: Decision
+    run: str = ""
+    run_ended_at: Instant | None = None
+    effect_at: Instant | None = None
+    told: bool = False
+
+
+class Expectation(Struct, frozen=True, kw_only=True):
+    """Alerts that a run said it would cause on its targets; until None while it runs, then until it settled."""
+
+    run: str
+    runbook: str
+    target: str
+    names: tuple[str, ...]
+    until_at: Instant | None = None
+
+
+class World:
+    """Mutable, owned by the engine's loop. Every method is quick; none waits."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.compiled: dict[str, Configuration] = {configuration.digest: configuration}
+        self.versions: dict[str, int] = {}
+        self.epoch = 0
+        self.fence = 0
+        self.clock = Clock()
+        self.stops: dict[str, Stop] = {}
+        self.holds: dict[str, Hold] = {}
+        self.freezes: dict[str, Freeze] = {}
+        self.maintenance: dict[str, Maintenance] = {}
+        self.deploys: dict[str, Deploy] = {}
+        self.breakers: dict[str, Breaker] = {}
+        self.grants: dict[str, Grant] = {}
+        self.approvals: dict[str, Approval] = {}
+        self.waiting: dict[str, Waiting] = {}
+        self.runs: dict[str, RunRecord] = {}
+        self.busy: dict[str, str] = {}
+        self.health: dict[str, HealthRecord] = {}
+        self.failing: dict[str, set[str]] = defaultdict(set)  # entity -> alerts that say it is not well
+        self._attempts: dict[str, deque[Attempt]] = defaultdict(deque)
+        self._decided: dict[str, dict[str, Decided]] = {}
+        self._expected: dict[str, dict[str, Expectation]] = defaultdict(dict)
+
+    def number(self, key: str) -> int:
+        return self.versions.get(key, 0)
+
+    def remember(self, episode: str, rule: str, decided: Decided) -> None:
+        if len(self._decided) >= EPISODES_MAX:
+            self._decided.pop(next(iter(self._decided)))
+        self._decided.setdefault(episode, {})[rule] = decided
+
+    def decided(self, episode: str, rule: str) -> Decided | None:
+        return self._decided.get(episode, {}).get(rule)
+
+    def decided_of(self, episode: str) -> dict[str, Decided]:
+        return self._decided.get(episode, {})
+
+    def forget(self, episode: str) -> None:
+        self._decided.pop(episode, None)
+
+    def open_run(self, record: RunRecord) -> None:
+        self.runs[record.id] = record
+        for target in record.targets:
+            self.busy[target] = record.id
+
+    def update_run(self, record: RunRecord) -> None:
+        """Apply a run's new record; an ended one frees its targets and, if it had effects, becomes an attempt."""
+        if record.open:
+            self.runs[record.id] = record
+            return
+        self.runs.pop(record.id, None)
+        for target in record.targets:
+            if self.busy.get(target) == record.id:
+                del self.busy[target]
+        if record.effects and record.ended_at is not None:
+            self.tried(record)
+
+    def tried(self, record: RunRecord) -> None:
+        assert record.ended_at is not None
+        for target in record.targets:
+            kept = self._attempts[target]
+            kept.append(
+                Attempt(
+                    run=record.id,
+                    target=target,
+                    symptom=record.symptom,
+                    ended_at=record.ended_at,
+                    status=record.status,
+                    runbook=record.runbook,
+                )
+            )
+            while len(kept) > ATTEMPTS_PER_TARGET_MAX:
+                kept.popleft()
+
+    def attempts(self, target: str, now: Instant, within_ms: int) -> tuple[Attempt, ...]:
+        """Earlier runs on a target whose end lies inside the window, oldest first."""
+        kept = self._attempts.get(target)
+        if not kept:
+            return ()
+        while kept and ms_between(kept[0].ended_at, now) > ATTEMPTS_KEPT_MS:
+            kept.popleft()
+        return tuple(attempt for attempt in kept if ms_between(attempt.ended_at, now) < within_ms)
+
+    def expect(self, place: str, expectation: Expectation) -> None:
+        self._expected[place][expectation.run] = expectation
+
+    def expectations(self, place: str, now: Instant) -> tuple[Expectation, ...]:
+        """What running or settling runs said they would cause at a place."""
+        found = self._expected.get(place)
+        if not found:
+            return ()
+        for run in [run for run, each in found.items() if each.until_at is not None and each.until_at <= now]:
+            del found[run]
+        return tuple(found.values())

@@ -1,0 +1,163 @@
+"""Notices: what a person is told, and when. Sentences come from the record; nothing is worked out again here.
+
+Source: SEMANTICS 14, "Telling": an ask at once; a hold or a refusal on something critical or major after
+`tell_after`, once an episode; what escalates at once.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from watchkeeper.approve.approval import Approval
+from watchkeeper.decide.decision import Decision, Verdict
+from watchkeeper.execute.run import Status
+from watchkeeper.values import Instant, Severity, id_from, id_short, rfc3339
+
+TOLD_SEVERITIES: Final = frozenset({Severity.CRITICAL, Severity.MAJOR})
+TARGETS_NAMED_MAX: Final = 5
+
+
+class NoticeKind(StrEnum):
+    """What routes match by `kind`."""
+
+    ASK = "ask"
+    HELD = "held"
+    REFUSED = "refused"
+    ESCALATED = "escalated"
+    IN_DOUBT = "in_doubt"
+    RUN_FAILED = "run_failed"
+    RUN_ENDED = "run_ended"
+    LAPSED = "lapsed"
+    BROKEN_RULE = "broken_rule"
+    STOPPED = "stopped"
+    TEST = "test"
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """A message to a person, as a route delivers it. `after_ms`: it waits so long, and is dropped when what it tells
+    is over by then. `team` is the owner, for routes by team. `checkpoint` is the ledger's newest one.
+    """
+
+    id: str
+    at: Instant
+    kind: NoticeKind
+    subject: str
+    text: str
+    severity: Severity
+    team: str = ""
+    service: str = ""
+    ids: dict[str, str] = {}
+    commands: tuple[str, ...] = ()
+    checkpoint: str = ""
+    delayed: bool = False
+
+
+def targets_text(decision: Decision) -> str:
+    names = [target.name for target in decision.targets]
+    if len(names) > TARGETS_NAMED_MAX:
+        return f"{', '.join(names[:TARGETS_NAMED_MAX])} and {len(names) - TARGETS_NAMED_MAX} more"
+    return ", ".join(names) or "no target"
+
+
+def of_approval(approval: Approval, decision: Decision) -> Notice:
+    until = f" Answer by {rfc3339(decision.approve_by_at)[11:16]} UTC." if decision.approve_by_at is not None else ""
+    return Notice(
+        id=id_from("ntc", decision.at, approval.id, "ask"),
+        at=decision.at,
+        kind=NoticeKind.ASK,
+        subject=f"Approve {decision.runbook} on {targets_text(decision)}?",
+        text=f"{decision.reason} Rule {decision.rule}, {decision.severity.value}.{until}",
+        severity=decision.severity,
+        team=decision.owner,
+        service=decision.targets[0].service if decision.targets else "",
+        ids=_ids(decision, approval=approval.id),
+        commands=(f"wk approve {approval.id}", f"wk reject {approval.id}", f"wk explain {decision.id}"),
+    )
+
+
+def of_decision(decision: Decision) -> tuple[Notice, ...]:
+    """A page at once for what escalates; a delayed word for a hold or refusal on something critical or major."""
+    match decision.verdict:
+        case Verdict.REFUSE | Verdict.HOLD:
+            pass
+        case _:
+            return ()
+    if decision.escalate:
+        kind, delayed = NoticeKind.ESCALATED, False
+        subject = f"A person is needed: {decision.symptom or targets_text(decision)}"
+    elif decision.severity in TOLD_SEVERITIES:
+        held = decision.verdict is Verdict.HOLD
+        kind, delayed = (NoticeKind.HELD if held else NoticeKind.REFUSED), True
+        subject = f"{'Held' if held else 'Refused'} {decision.runbook} on {targets_text(decision)}"
+    else:
+        return ()
+    return (
+        Notice(
+            id=id_from("ntc", decision.at, decision.episode, decision.rule, kind.value),
+            at=decision.at,
+            kind=kind,
+            subject=subject,
+            text=f"{decision.reason} Rule {decision.rule}, {decision.severity.value}.",
+            severity=decision.severity,
+            team=decision.owner,
+            service=decision.targets[0].service if decision.targets else "",
+            ids=_ids(decision),
+            commands=(f"wk explain {decision.id}",),
+            delayed=delayed,
+        ),
+    )
+
+
+def of_doubt(run: str, decision: Decision, path: str, why: str, at: Instant) -> Notice:
+    """At once, and again every 30 minutes until a person has said what became of it."""
+    return Notice(
+        id=id_from("ntc", at, run, path, "doubt"),
+        at=at,
+        kind=NoticeKind.IN_DOUBT,
+        subject=f"In doubt: step {path} of {decision.runbook} on {targets_text(decision)}",
+        text=f"{why} Look at the target, then say what happened; nothing more is done until then.",
+        severity=decision.severity,
+        team=decision.owner,
+        service=decision.targets[0].service if decision.targets else "",
+        ids=_ids(decision, run=run),
+        commands=(
+            f"wk runs settle {run} {path} --did",
+            f"wk runs settle {run} {path} --did-not",
+            f"wk runs show {run}",
+        ),
+    )
+
+
+BAD_ENDS: Final = frozenset({Status.FAILED, Status.UNDO_FAILED, Status.STOPPED, Status.UNDONE, Status.CLOSED})
+
+
+def of_end(run: str, decision: Decision, status: Status, why: str, state: str, at: Instant) -> Notice | None:
+    """Every end that a person has to know of. Success is a quiet line that only routes which ask for it carry."""
+    if status in {Status.LAPSED, Status.CANCELLED}:
+        return None
+    bad = status in BAD_ENDS
+    words = {
+        Status.UNDO_FAILED: "Undo failed",
+        Status.UNDONE: "Undone",
+        Status.STOPPED: "Stopped",
+        Status.CLOSED: "Closed",
+    }
+    word = words.get(status, "Failed" if bad else "Repaired")
+    return Notice(
+        id=id_from("ntc", at, run, "end"),
+        at=at,
+        kind=NoticeKind.RUN_FAILED if bad else NoticeKind.RUN_ENDED,
+        subject=f"{word}: {decision.runbook} on {targets_text(decision)}",
+        text=" ".join(part for part in (why, state) if part) or f"{id_short(run)} ended {status.value}.",
+        severity=Severity.CRITICAL if status is Status.UNDO_FAILED else decision.severity,
+        team=decision.owner,
+        service=decision.targets[0].service if decision.targets else "",
+        ids=_ids(decision, run=run),
+        commands=(f"wk runs show {run}",),
+    )
+
+
+def _ids(decision: Decision, **more: str) -> dict[str, str]:
+    found = {"decision": decision.id, "alert": decision.alert, "incident": decision.incident, **more}
+    return {name: value for name, value in found.items() if value}
