@@ -280,7 +280,11 @@ def test_earlier_checkpoints_are_checked_too():
     files = exported(300, points=(100, 200))
     del files["checkpoints/200"]
     files["checkpoints/index"] += b"../secret\n"
-    assert seen(checked(files)) == [(Wrong.CHECKPOINT, None, None)] * 2
+    asked = []
+    report = export.verify_export(lambda path: asked.append(path) or files.get(path), now=NOW, keys=[KEY])
+    assert seen(report) == [(Wrong.CHECKPOINT, None, None)] * 2
+    assert "checkpoints/200" in asked
+    assert not any("secret" in path for path in asked)
 
 
 def test_a_store_with_holes_is_not_exported():

@@ -9,6 +9,7 @@ from watchkeeper.ledger import checkpoint, entry, note, tree, verify
 from watchkeeper.ledger.checkpoint import Checkpoint
 from watchkeeper.ledger.entry import Content, Erased
 from watchkeeper.ledger.fault import FAULTS_MAX, Fault, Wrong
+from watchkeeper.ledger.suspect import Side, Suspects
 from watchkeeper.ledger.tree import EMPTY_ROOT, Frontier
 from watchkeeper.ledger.verify import Contents, Pending, Row
 
@@ -197,6 +198,7 @@ def test_a_missing_kept_hash_is_a_fault(key, first, last):
     log = Log(300, points=(300,))
     del log.hashes[key]
     assert seen(log.verify()) == [(Wrong.KEPT_HASH, first, last)]
+    assert seen(log.verify(checkpoints=[], root=None)) == [(Wrong.KEPT_HASH, first, last)]
 
 
 def test_an_altered_head_leaves_the_entries_right():
@@ -308,6 +310,13 @@ def test_an_entry_overwritten_by_a_copy_is_altered_not_removed():
     report = log.verify()
     assert seen(report) == [(Wrong.ALTERED, 9, 9)]
     assert report.first.sentence.endswith("It is a copy of entry 12.")
+
+
+def test_an_entry_moved_over_another_leaves_two_altered():
+    log = Log(300, points=(300,))
+    log.rows[12] = Row(index=12, data=log.rows[9].data, beside=log.rows[9].beside)
+    log.alter(9)
+    assert seen(log.verify()) == [(Wrong.ALTERED, 9, 9), (Wrong.ALTERED, 12, 12)]
 
 
 def test_a_signed_entry_that_nobody_can_read_is_named():
@@ -493,3 +502,49 @@ def test_a_flood_of_lesser_faults_never_hides_the_first_wrong_entry():
         (Wrong.CONTENT_MISSING, 1),
     ]
     assert report.faults[-1].first == FAULTS_MAX - 1
+
+
+# -- several kinds of damage in one ledger -------------------------------------------------------------
+
+
+def test_a_damaged_hash_before_a_checkpoint_does_not_blur_an_alteration_after_it():
+    log = Log(300, points=(100, 200, 300))
+    log.hashes[0, 5] = b"x" * 32
+    log.alter(150)
+    assert seen(log.verify()) == [(Wrong.KEPT_HASH, 5, 5), (Wrong.ALTERED, 150, 150)]
+
+
+def test_an_alteration_before_a_checkpoint_does_not_blur_a_damaged_hash_after_it():
+    log = Log(300, points=(100, 200, 300))
+    log.alter(5)
+    log.hashes[0, 150] = b"x" * 32
+    assert seen(log.verify()) == [(Wrong.ALTERED, 5, 5), (Wrong.KEPT_HASH, 150, 150)]
+
+
+def test_each_foreign_history_between_agreeing_checkpoints_is_told():
+    log = Log(40, points=(10, 20, 40))
+    forks = [checkpoint.sign(Checkpoint(origin=ORIGIN, size=size, root=b"x" * 32), SEED) for size in (15, 17, 25)]
+    assert seen(log.verify(against=forks)) == [(Wrong.REWRITTEN, 10, 14), (Wrong.REWRITTEN, 20, 24)]
+
+
+def test_a_head_made_to_fit_clears_no_tile_that_disagrees():
+    log = Log(600)
+    log.alter(300)
+    log.hashes[0, 300] = tree.leaf_hash(log.rows[300].data)
+    fitted = Log(600)
+    fitted.alter(300)
+    fitted.rehash()
+    assert seen(log.verify(root=fitted.root)) == [(Wrong.REWRITTEN, 256, 511)]
+
+
+def test_the_smallest_hash_that_speaks_is_the_one_that_counts():
+    suspects = Suspects()
+    suspects.differ(7, b"shown", b"kept")
+    suspects.side(0, 255, Side.ENTRY)
+    suspects.side(0, 65_535, Side.HASH)
+    suspects.span(256, 511)
+    suspects.span(0, 65_535)
+    assert [(fault.what, fault.first, fault.last) for fault in suspects.faults(65_536)] == [
+        (Wrong.REWRITTEN, 256, 511),
+        (Wrong.KEPT_HASH, 7, 7),
+    ]
