@@ -126,3 +126,15 @@ def test_a_need_that_promises_nothing_is_unknown_unless_the_rest_already_falls_s
     assert (missing.feasibility, missing.reason) == (Feasibility.UNKNOWN, "component:default/x is not in the catalogue")
     assert can_meet(catalog, [c("c")], 999_000).feasibility is Feasibility.MEETS  # silence further down is only listed
     assert can_meet(catalog, [], 999_000).feasibility is Feasibility.MEETS
+
+
+def test_a_systems_list_of_its_parts_does_not_make_members_serial():
+    system = ref_of("system", "default", "all")
+    catalog = catalog_of(
+        [
+            service("pool", redundancy=Redundancy(needed=1, members=2), system=system),
+            *(service(f"m{i}", 900_000, keys={INSTANCE: str(i)}, part_of=c("pool"), system=system) for i in (1, 2)),
+            service("all", kind=EntityKind.SYSTEM),
+        ]
+    )
+    assert composite(catalog, [system]).ppm == 990_000

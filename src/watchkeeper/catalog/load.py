@@ -43,7 +43,7 @@ from watchkeeper.documents import (
 
 API_VERSIONS: Final = ("backstage.io/v1alpha1", "backstage.io/v1beta1")
 TITLE_CHARS_MAX: Final = 512
-SUGGESTIONS_MAX: Final = 20  # a search among all references each; beyond it the message stands without one
+SUGGESTIONS_MAX: Final = 5  # a search among all references of a kind each; beyond it the message stands without one
 _EXPORTED_FIELDS: Final = ("relations", "status")  # what Backstage's own API adds when a catalogue is exported
 
 
@@ -252,7 +252,10 @@ def _finished(ref: str, found: dict[str, _Found]) -> Entity:
 def _dangling(found: dict[str, _Found], problems: list[Problem]) -> None:
     lost = [mention for one in found.values() for mention in one.mentions if mention.ref not in found]
     for count, mention in enumerate(lost):
-        hint = suggestion(mention.ref, found) if count < SUGGESTIONS_MAX else ""
+        kind = mention.ref.partition(":")[0] + ":"
+        hint = (
+            suggestion(mention.ref, (ref for ref in found if ref.startswith(kind))) if count < SUGGESTIONS_MAX else ""
+        )
         wrong(
             problems,
             mention.node,
