@@ -6,7 +6,7 @@ Corroboration and regions are left to the guard of that name: they hold, they do
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from msgspec import Struct
 
@@ -133,6 +133,8 @@ def _clause_row(clause: Expression, bindings: Mapping[str, Any]) -> ClauseResult
             return ClauseResult(source=clause.source, answer=UNKNOWN, why=clipped(why))
         case Broken(why=why):
             return ClauseResult(source=clause.source, answer=BROKEN, why=clipped(why))
+        case _ as never:
+            assert_never(never)
 
 
 def _is_false(row: ClauseResult) -> str:

@@ -6,7 +6,7 @@ none. An empty set is never "everything", and one more than the rule allows is a
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from msgspec import Struct
 
@@ -148,6 +148,8 @@ def _value(query: TargetQuery, bindings: Mapping[str, Any]) -> str | NoTarget:
             return NoTarget(why=Why.UNKNOWN, reason=f"{query.value.source} is unknown: {clipped(why)}.")
         case Broken(why=why):
             return NoTarget(why=Why.BROKEN, reason=f"{query.value.source} is broken: {clipped(why)}.")
+        case _ as never:
+            assert_never(never)
 
 
 def _scope(query: TargetQuery) -> Scope | None:
