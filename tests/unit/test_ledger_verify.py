@@ -551,7 +551,9 @@ def test_the_smallest_hash_that_speaks_is_the_one_that_counts():
 
 
 def test_the_first_faults_by_place_are_kept_in_whatever_order_they_are_found():
-    found = [Fault(what=Wrong.EXPORT, first=at, last=at, sentence=f"file {at}") for at in range(1000, 0, -1)]
+    found = [
+        Fault(what=Wrong.EXPORT, first=at, last=at, sentence=f"file {at}") for at in range(836, 0, -1)
+    ]  # cut for the last time at the last
     report = Log(3).verify(rows=[*found, *Log(3).rows])
     assert [fault.first for fault in report.faults] == list(range(1, FAULTS_MAX + 1))
-    assert report.faults_total == 1000
+    assert report.faults_total == 836
