@@ -44,7 +44,7 @@ class Inbox:
 
 def sign_in(_server, _session, _envelope, _mechanism, data):
     good = (data.login, data.password) == (b"wk", b"hunter2")
-    return AuthResult(success=good, handled=True)
+    return AuthResult(success=good, handled=False)
 
 
 @pytest.fixture
