@@ -176,8 +176,8 @@ class _Walk:
                 room -= 1
             elif its.status not in _OPEN:
                 continue
-            joined = safe and not child.with_previous
-            self._step(child, its, f"{path}/{child.id}", targets, halted=halted or bad, safe=bad or joined)
+            # Nothing inside a group follows anything: the safe point is the one before the group.
+            self._step(child, its, f"{path}/{child.id}", targets, halted=halted or bad, safe=bad or safe)
 
     def _targets(
         self, step: Step, state: StepState, inner: Steps, path: str, targets: tuple[Target, ...], *, halted: bool

@@ -5,6 +5,7 @@ A path names one step of one run: `drain`, `after/warm`, `fleet[3]/one`, and thr
 
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from watchkeeper.errors import Conflict
@@ -14,6 +15,7 @@ from watchkeeper.packs.runbook import Effect, Step, StepKind, Undo
 
 CONTAINERS: Final = frozenset({StepKind.PARALLEL, StepKind.FOREACH, StepKind.CALL})
 AT_ONCE_MAX: Final = 256  # children of one group, or targets of one foreach, under way at once
+PATHS_KEPT: Final = 4_096  # parsed paths, of all runs together
 HONOURS_KEY: Final = "idempotency-key"
 HONOURS_FENCE: Final = "fencing-token"
 
@@ -36,6 +38,7 @@ class Place(NamedTuple):
     depth: int
 
 
+@lru_cache(maxsize=PATHS_KEPT)
 def segments(path: str) -> tuple[Segment, ...]:
     """Raises Conflict for text that is no path."""
     return tuple(_segment(path, part) for part in path.split("/"))
@@ -95,7 +98,7 @@ def wave_ends(waves: tuple[str, ...], total: int) -> tuple[int, ...]:
     ends: list[int] = []
     for wave in waves:
         count = -(-total * int(wave[:-1]) // 100) if wave.endswith("%") else int(wave)
-        if count > (ends[-1] if ends else 0):
+        if min(count, total) > (ends[-1] if ends else 0):
             ends.append(min(count, total))
     if not ends or ends[-1] < total:
         ends.append(total)

@@ -146,8 +146,7 @@ def quiet(plan: Plan, step: Step, state: StepState, leaving: Leaving, *, safe: b
             return sequence_quiet(plan, body(plan, step), state.steps, leaving, safe_first=safe)
         case StepStatus.DUE if step.kind is StepKind.PARALLEL:
             return all(
-                quiet(plan, child, its, leaving, safe=safe and not child.with_previous)
-                for child, its in zip(step.steps, state.steps, strict=True)
+                quiet(plan, child, its, leaving, safe=safe) for child, its in zip(step.steps, state.steps, strict=True)
             )
         case StepStatus.DUE if state.repeat:
             # Sent, and due again to learn what became of it: no safe point lies inside a step.
