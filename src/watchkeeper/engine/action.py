@@ -64,8 +64,8 @@ class Surroundings(Protocol):
     async def lease(self, name: str) -> str:
         """The value of a declared secret, for the length of this step. Raises Rejected when it is not declared."""
 
-    async def output(self, stream: str, data: bytes) -> None:
-        """Live output: scrubbed, bounded and shown; the bound is OUTPUT_BYTES_MAX a step."""
+    def output(self, stream: str, data: bytes) -> None:
+        """Live output, in pieces of any shape: shown line by line, scrubbed; the bound is OUTPUT_BYTES_MAX a step."""
 
     async def started(self, pid: int, start_ticks: int) -> None:
         """Records a child process under the intent; returns when that is durable."""

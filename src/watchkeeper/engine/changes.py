@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from watchkeeper.approve.people import Actor
-from watchkeeper.documents import Problem
+from watchkeeper.documents import Problem, ProblemSeverity
 from watchkeeper.engine.answer import No, changed
 from watchkeeper.engine.records import Activation, FileBlob, put, read
 from watchkeeper.engine.scribe import Scribe
@@ -86,7 +86,7 @@ class Changes:
         files = self._read_folder()
         compiled = self._compile(files)
         if compiled.configuration is None:
-            errors = [str(problem) for problem in compiled.problems if problem.fatal]
+            errors = [str(problem) for problem in compiled.problems if problem.severity is ProblemSeverity.ERROR]
             return No(
                 status=422,
                 title="invalid",

@@ -6,13 +6,13 @@ Only telling a person fails open: nothing waits for it, and it is tried for a da
 
 import asyncio
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 import structlog
 
-from watchkeeper.engine.action import Channel
+from watchkeeper.engine.action import Channel, Invocation
 from watchkeeper.engine.clock import Clock
 from watchkeeper.engine.records import Message, put, read
 from watchkeeper.errors import Rejected, Unavailable
@@ -21,6 +21,10 @@ from watchkeeper.report.notices import Notice
 from watchkeeper.values import Instant, after_ms, id_from, ms_between
 
 log = structlog.get_logger("watchkeeper.outbox")
+
+Telling = Callable[
+    [Invocation, str, str, str], Awaitable[int]
+]  # a runbook's own word: subject, text, severity -> routes
 
 ATTEMPTS_MAX: Final = 40
 DELAY_FIRST_MS: Final = 1_000

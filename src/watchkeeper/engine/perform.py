@@ -5,7 +5,7 @@ effect: not sent, refused, or unknown.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +35,7 @@ from watchkeeper.packs.runbook import Effect, SecretRef, Step, Via
 from watchkeeper.report.scrub import Scrubber
 from watchkeeper.values import after_ms, ms_between
 from watchkeeper.verify import verify as verifying
+from watchkeeper.verify.judge import judge
 from watchkeeper.verify.sample import Result, Sample, Seen
 
 log = structlog.get_logger("watchkeeper.perform")
@@ -42,7 +43,7 @@ log = structlog.get_logger("watchkeeper.perform")
 OUTPUT_TEXT_MAX: Final = 64 * 1024  # what one step's output may hold in the journal
 TIMEOUT_GRACE_S: Final = 5.0  # an action ends what it started within it, after its own time-out
 
-Leaser = Callable[[SecretRef], str]
+Leaser = Callable[[SecretRef], Awaitable[str]]
 Shower = Callable[[str, str, str, bytes], None]
 
 
@@ -63,6 +64,7 @@ class Around:
         self._lease, self._leaser, self._show = lease, leaser, show
         self._record_child, self._clock = record_child, clock
         self._room = OUTPUT_BYTES_MAX
+        self._partial: dict[str, bytes] = {}
         self.leased: list[str] = []
 
     async def lease(self, name: str) -> str:
@@ -72,16 +74,28 @@ class Around:
                 f"runbook {self._invocation.runbook}: step {self._invocation.step} uses secret {name!r}, which is not "
                 f"declared under `secrets:`"
             )
-        value = self._leaser(reference)
+        value = await self._leaser(reference)
         self.leased.append(value)
         return value
 
-    async def output(self, stream: str, data: bytes) -> None:
+    def output(self, stream: str, data: bytes) -> None:
+        """Whole lines only: a piece may end in the middle of a secret, and half a secret is not recognised."""
         kept = data[: self._room]
         self._room -= len(kept)
-        if kept:
-            clean = Scrubber(self.leased).bytes(kept)
-            self._show(self._invocation.run, self._invocation.step, stream, clean)
+        lines = self._partial.pop(stream, b"") + kept
+        whole, newline, rest = lines.rpartition(b"\n")
+        if rest:
+            self._partial[stream] = rest
+        if newline:
+            self._show(
+                self._invocation.run, self._invocation.step, stream, Scrubber(self.leased).bytes(whole + newline)
+            )
+
+    def flush(self) -> None:
+        """The last lines, which ended without a newline."""
+        for stream, rest in self._partial.items():
+            self._show(self._invocation.run, self._invocation.step, stream, Scrubber(self.leased).bytes(rest))
+        self._partial.clear()
 
     async def started(self, pid: int, start_ticks: int) -> None:
         child = Child(at=self._clock.now(), path=self._invocation.step, pid=pid, start_ticks=start_ticks)
@@ -133,6 +147,8 @@ class StepPerformer:
             return self._failed(live, command, "unavailable", self._clean(str(later), around))
         except Rejected as never:
             return self._failed(live, command, "rejected", self._clean(str(never), around))
+        finally:
+            around.flush()
         return Done(at=self._clock.now(), output=bounded(output, around.leased), **where)
 
     def _invocation(self, live: Live, command: Perform | Probe, intent: Intended, step: Step) -> Invocation:
@@ -186,7 +202,7 @@ class StepPerformer:
             arguments = {name: value for name, value in command.arguments.items() if name != "expect"}
             look = await self._prober.look(spec.probe, arguments, spec.timeout_ms, target)
             expect = command.arguments.get("expect", spec.expect)
-            seen, why = verifying.judge(spec.probe, expect, look.values) if look.seen else (Seen.NOTHING, look.why)
+            seen, why = judge(spec.probe, expect, look.values) if look.seen else (Seen.NOTHING, look.why)
             sample = Sample(at=self._clock.now(), seen=seen, why=why, took_ms=self._clock.monotonic_ms() - began_ms)
             self._show(live.run.id, command.path, "sample", msgspec.json.encode(sample))
             state = verifying.observe(state, sample)

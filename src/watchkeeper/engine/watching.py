@@ -23,8 +23,8 @@ from watchkeeper.signals.beat import Beat, Expectation, beat_of, missed
 from watchkeeper.signals.sample import Sample, Seen, judge
 from watchkeeper.signals.signal import Signal, Standing
 from watchkeeper.values import Instant, ms_between
+from watchkeeper.verify.judge import judge as judge_look
 from watchkeeper.verify.sample import Seen as Verdict
-from watchkeeper.verify.verify import judge as judge_look
 
 log = structlog.get_logger("watchkeeper.watching")
 

@@ -1,0 +1,17 @@
+"""The actions this release performs, by name; each translates its own errors at the line of the call."""
+
+from collections.abc import Mapping
+
+from watchkeeper.adapters.actions.command import CommandRun
+from watchkeeper.adapters.actions.http import HttpRequest
+from watchkeeper.adapters.actions.plain import Notify, Wait
+from watchkeeper.adapters.actions.service import service_actions
+from watchkeeper.adapters.http import HttpClient
+from watchkeeper.engine.action import Action
+from watchkeeper.engine.outbox import Telling
+
+
+def all_actions(client: HttpClient, telling: Telling) -> Mapping[str, Action]:
+    """Every built-in action. Pack actions are added by name when their pack is active."""
+    found: list[Action] = [HttpRequest(client), CommandRun(), Wait(), Notify(telling), *service_actions(client)]
+    return {action.name: action for action in found}
