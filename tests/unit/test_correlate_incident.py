@@ -129,6 +129,53 @@ def test_a_late_resolution_that_parts_an_incident_says_so(ward):
     assert changes.merged == ()
 
 
+def test_placing_an_incident_anew_tells_no_merge_that_was_told(ward):
+    for service, minute in (("web", 0), ("db", 1), ("pay", 2)):
+        ward.say(service, minute)
+    ward.say("web", 40, "Slow")
+    changes = ward.end("web", 5, 0)
+    assert ward.alerts() == [["webDown", "dbDown", "payDown", "webSlow"]]
+    assert (changes.merged, changes.split) == ((), ())
+
+
+@pytest.mark.parametrize(("minute", "together"), [(15, True), (15.01, False)])
+def test_neighbours_too_join_up_to_five_minutes_apart_in_either_order(ward, minute, together):
+    ward.say("db", minute)
+    ward.end("pay", 10, 0)
+    assert (len(ward.state.incidents()) == 1) is together
+    turned = Ward()
+    turned.end("pay", 10, 0)
+    turned.say("db", minute)
+    assert turned.alerts() == ward.alerts()
+
+
+def test_an_alert_that_changes_its_name_changes_its_symptom(ward):
+    ward.say("pay", 0)
+    ward.say("pay", 1, "Worse", start=0, fingerprint="payDown")
+    assert ward.state.with_symptom("Down on pay") == {}
+    (alert,) = ward.state.with_symptom("Worse on pay")["am"]
+    assert alert.labels["alertname"] == "Worse"
+
+
+def test_an_episode_cut_otherwise_may_begin_later_by_our_receipt(ward):
+    ward.say("pay", 4, start=0, start_stated=False)
+    ward.say("pay", 1, start=1, start_stated=False)
+    assert ward.state.incidents()[0].opened_at == at(1)
+    ward.say("pay", 4.5, start=0.5, standing=Standing.RESOLVED, start_stated=False)
+    (incident,) = ward.state.incidents()
+    root = ward.state.alert(incident.root)
+    assert (root.starts_at, root.first_seen_at, incident.opened_at) == (at(1), at(1), at(1))
+
+
+def test_an_incident_is_forgotten_as_a_whole_or_not_at_all(ward):
+    ward.say("pay", 0)
+    ward.end("pay", 2, 0)
+    ward.say("db", 4)
+    ward.end("db", 30, 4)
+    assert ward.state.forget(at(30)) == ()
+    assert len(ward.state.forget(at(30.01))) == 2
+
+
 def test_an_early_resolution_of_one_alert_of_many_leaves_the_rest_together(ward):
     ward.say("pay", 0)
     ward.say("pay", 1, "Slow")

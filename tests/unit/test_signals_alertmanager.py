@@ -94,6 +94,7 @@ def test_a_zero_start_is_no_start(start):
         (alert(labels={}), "alerts[1].labels", "no label has a value"),
         (alert(labels={"alertname": ""}), "alerts[1].labels", "no label has a value"),
         (alert(labels={"alertname": "x" * (VALUE_BYTES_MAX + 1)}), "alerts[1].labels.alertname", "4096 bytes"),
+        (alert(labels={"alertname": "\U0001f525" * 1_025}), "alerts[1].labels.alertname", "4096 bytes"),
         (alert(labels={"n" * 257: "x"}), "alerts[1].labels", "256 bytes"),
         (alert(labels={f"n{i}": "x" for i in range(LABELS_MAX + 1)}), "alerts[1].labels", "at most 128"),
         ("no object", "alerts[1]", "expected `object`"),
@@ -147,6 +148,8 @@ def test_an_empty_batch_is_no_error():
 @pytest.mark.parametrize(("cut", "incomplete"), [(0, False), (None, False), (3, True), ("many", True)])
 def test_a_batch_cut_short_says_so_on_each_signal(cut, incomplete):
     (signal,) = parse_alertmanager(delivery(webhook(alert(), truncatedAlerts=cut)), SOURCE).signals
+    assert signal.incomplete is incomplete
+    (signal,) = parse_alertmanager(delivery(webhook(alert(), "bad", truncatedAlerts=cut)), SOURCE).signals
     assert signal.incomplete is incomplete
 
 

@@ -48,6 +48,7 @@ def verdicts(letters: str) -> list[tuple[str, int]]:
         ("bbbgxg", [("firing", 0), ("resolved", 0)]),
         ("bbbxxxx", [("firing", 0)]),
         ("xxxx", []),
+        ("bbbbbbggggbbb", [("firing", 0)] * 4 + [("resolved", 0), ("firing", 100)]),
         ("bbbggbbb", [("firing", 0), ("resolved", 0), ("firing", 50)]),
     ],
 )

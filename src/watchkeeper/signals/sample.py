@@ -123,22 +123,23 @@ def judge(samples: Iterable[Sample], probe: Probe, now: Instant, open_since: Ins
     """
     looks = sorted({look for look in samples if look.probe == probe.name and look.at <= now}, key=_order)
     told: list[Signal] = []
-    row: list[Sample] = []  # the looks of one kind up to now
+    row_of, row_since, row_length = Seen.BLIND, now, 0  # the looks of one kind up to now
     firing_since = open_since
     health = Health.UNKNOWN if open_since is None else Health.BAD
     for look in looks:
         if look.seen is Seen.BLIND:
             continue
-        row = [*row, look] if row and row[-1].seen is look.seen else [look]
-        row = [row[0], *row[1:][-max(probe.failures, probe.successes) :]]  # the first, and as many as decide
-        if look.seen is Seen.BAD and len(row) >= probe.failures:
-            firing_since = firing_since or row[0].at
+        if look.seen is not row_of:
+            row_of, row_since, row_length = look.seen, look.at, 0
+        row_length += 1
+        if row_of is Seen.BAD and row_length >= probe.failures:
+            firing_since = firing_since or row_since
             health = Health.BAD
             told.append(_told(probe, look, firing_since, None))
-        elif look.seen is Seen.GOOD and len(row) >= probe.successes:
+        elif row_of is Seen.GOOD and row_length >= probe.successes:
             health = Health.GOOD
             if firing_since is not None:
-                told.append(_told(probe, look, firing_since, row[0].at))
+                told.append(_told(probe, look, firing_since, row_since))
                 firing_since = None
     seen_at = next((look.at for look in reversed(looks) if look.seen is not Seen.BLIND), None)
     age = freshness(f"probe {probe.name}", seen_at, now, probe.stale_after_ms)
