@@ -1,5 +1,7 @@
 """Files that the tests of packs and homes start from: a small catalogue, and the design's own example."""
 
+from functools import lru_cache
+
 from watchkeeper.adapters.cel import CelCompiler
 from watchkeeper.catalog.load import load
 from watchkeeper.documents import read
@@ -167,6 +169,7 @@ SIMPLE = {
 }
 
 
+@lru_cache
 def catalog():
     problems = []
     documents = read("catalog/all.yaml", CATALOG.encode(), problems)

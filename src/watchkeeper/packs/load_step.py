@@ -218,7 +218,7 @@ class Steps:
             after += [name for name in seen if name not in after]
             if step is not None:
                 steps.append(step)
-        if not steps:
+        if fields.node_of("steps") is not None and not fields.items("steps"):
             fields.wrong("steps", "is empty: a parallel group holds at least one step")
         return Step(kind=StepKind.PARALLEL, steps=tuple(steps), concurrent_max=most, **common), tuple(after)
 

@@ -103,14 +103,13 @@ def risk_of(
 
 def with_called(own: Runbook, called: Iterable[Runbook]) -> tuple[Risk, tuple[str, ...]]:
     """What a runbook risks together with those it calls."""
-    reasons: list[Reason] = [(own.risk, reason) for reason in own.risk_reasons]
+    reasons: list[Reason] = [(own.risk, reason) for reason in own.risk_reasons if own.risk is not Risk.LOW]
     reasons += [
         (other.risk, f"calls {other.name}, which is of {other.risk.value} risk")
         for other in called
         if other.risk is not Risk.LOW
     ]
-    highest = max((risk for risk, _ in reasons), key=RISK_ORDER.index, default=Risk.LOW)
-    return max(highest, own.risk, key=RISK_ORDER.index), tuple(dict.fromkeys(text for _, text in reasons))[:REASONS_MAX]
+    return _joined(reasons)
 
 
 def raised(found: Risk, stated: Risk | None) -> Risk:
