@@ -90,6 +90,11 @@ class TestAttempts:
         assert found.until_at is None
         assert found.evidence["symptom"] == ""
 
+    def test_no_attempt_allowed_has_no_end_whatever_was_tried(self):
+        found = attempts(a_proposal(limits=Limits(attempts=0)), a_situation(attempts=(tried(1, AT),)))
+        assert said(found) == ("refuse", "payments/wedged-instance allows no attempt.")
+        assert found.until_at is None
+
     def test_a_busy_target_waits(self):
         found = attempts(a_proposal(), a_situation(busy=("run_019-abcdef",)))
         assert said(found) == ("hold", "Waits for run_…abcdef, at work on the same target.")

@@ -73,7 +73,7 @@ def _leaves_at(each: Attempt, proposal: Proposal) -> Instant:
 def _spent(proposal: Proposal, situation: Situation, worst: tuple[Attempt, ...]) -> Finding:
     limits = proposal.limits
     within = duration_text(limits.attempts_within_ms)
-    if not worst:
+    if limits.attempts < 1:
         reason, until_at = f"{proposal.rule} allows no attempt.", None
     else:
         tried = [f"{each.runbook or id_short(each.run)} {each.status}" for each in reversed(worst)]
