@@ -25,48 +25,50 @@ from watchkeeper.adapters.sqlite.schema import table
 from watchkeeper.ledger.entry import Content, Entry
 from watchkeeper.ledger.tree import leaf_hash
 from watchkeeper.ports import KINDS, Commit, Committed, Put, Refused
+from watchkeeper.signals.signal import Delivery
 
 _EVENTS: Final = (
-    "SELECT json_group_array(json_array(j.run, j.number)) FROM json_each(?1) w "
+    "SELECT json_group_array(json_array(j.run, j.number)) FROM jsonb_each(?1) w "
     "CROSS JOIN journal j ON j.run = w.value->>0 AND j.number = w.value->>1"
 )
 _CLAIMED: Final = (
     "SELECT json_group_array(json_array(w.value->>0, w.value->>1, (SELECT coalesce(sum(c.units), 0) FROM claim c "
-    "WHERE c.key = w.value->>0 AND c.until_us > w.value->>1))) FROM json_each(?1) w"
+    "WHERE c.key = w.value->>0 AND c.until_us > w.value->>1))) FROM jsonb_each(?1) w"
 )
 _HELD: Final = (
-    "SELECT json_group_array(json_array(c.run, c.key, c.units)) FROM json_each(?1) w "
+    "SELECT json_group_array(json_array(c.run, c.key, c.units)) FROM jsonb_each(?1) w "
     f"CROSS JOIN claim c ON c.run = w.value AND c.until_us = {FOREVER_US}"
 )
 _JOURNAL: Final = (
     "INSERT INTO journal (position, run, number, body) "
-    "SELECT value->>0, value->>1, value->>2, substr(?2, value->>3, value->>4) FROM json_each(?1)"
+    "SELECT value->>0, value->>1, value->>2, substr(?2, value->>3, value->>4) FROM jsonb_each(?1)"
 )
 _CLAIM: Final = (
     "INSERT INTO claim (position, key, run, units, until_us) "
-    "SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?1)"
+    "SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?1)"
 )
-_RELEASE: Final = f"DELETE FROM claim WHERE until_us = {FOREVER_US} AND run IN (SELECT value FROM json_each(?1))"
+_RELEASE: Final = f"DELETE FROM claim WHERE until_us = {FOREVER_US} AND run IN (SELECT value FROM jsonb_each(?1))"
 _VERSION: Final = (
-    "INSERT INTO version (key, number) SELECT value->>0, value->>1 FROM json_each(?1) WHERE true "
+    "INSERT INTO version (key, number) SELECT value->>0, value->>1 FROM jsonb_each(?1) WHERE true "
     "ON CONFLICT (key) DO UPDATE SET number = excluded.number"
 )
 _DAY_KEY: Final = (
-    "INSERT INTO day_key (number, day, key) SELECT value->>0, value->>1, unhex(value->>2) FROM json_each(?1)"
+    "INSERT INTO day_key (number, day, key) SELECT value->>0, value->>1, unhex(value->>2) FROM jsonb_each(?1)"
 )
 _ENTRY: Final = (
     "INSERT INTO entry (place, at_us, day_key, body, sealed) SELECT value->>0, value->>1, value->>2, "
-    "substr(?2, value->>3, value->>4), substr(?2, value->>5, value->>6) FROM json_each(?1)"
+    "substr(?2, value->>3, value->>4), substr(?2, value->>5, value->>6) FROM jsonb_each(?1)"
 )
 _ENTRY_ID: Final = (
-    "INSERT INTO entry_id (name, identity, place) SELECT value->>0, value->>1, value->>2 FROM json_each(?1)"
+    "INSERT INTO entry_id (name, identity, place) SELECT value->>0, value->>1, value->>2 FROM jsonb_each(?1)"
 )
 _DELIVERY: Final = (
-    "INSERT OR IGNORE INTO delivery (position, id, priority, received_us, source, format, name, sha256, headers, body) "
+    "INSERT OR IGNORE INTO delivery "
+    "(position, id, priority, received_us, source, format, name, sha256, headers, taken, body) "
     "SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, "
-    "substr(?2, value->>9, value->>10) FROM json_each(?1)"
+    "value->>9, substr(?2, value->>10, value->>11) FROM jsonb_each(?1)"
 )
-_TAKEN: Final = "UPDATE delivery SET taken = 1 WHERE id IN (SELECT value FROM json_each(?1))"
+_TAKEN: Final = "UPDATE delivery SET taken = 1 WHERE id IN (SELECT value FROM jsonb_each(?1))"
 _POSITION: Final = "UPDATE counter SET number = ?1 WHERE name = 'position'"
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -135,8 +137,9 @@ class Batch:
         self._journal = Rows()
         self._entries = Rows()
         self._entry_ids: list[tuple[str, str, int]] = []
-        self._deliveries = Rows()
-        self._taken: list[str] = []
+        self._deliveries: dict[str, tuple[int, Delivery]] = {}
+        self._taken: list[str] = []  # of those stored before this batch
+        self._taken_here: set[str] = set()
 
     # -- read --------------------------------------------------------------------------------------
 
@@ -160,7 +163,7 @@ class Batch:
                     expected.setdefault(put.kind, set()).add(put.id)
         for kind, ids in expected.items():
             sql = (
-                f"SELECT json_group_array(json_array(d.id, d.revision)) FROM json_each(?1) w "
+                f"SELECT json_group_array(json_array(d.id, d.revision)) FROM jsonb_each(?1) w "
                 f"CROSS JOIN {table(kind)} d ON d.id = w.value"
             )
             for identity, revision in _ask(connection, sql, list(ids)):
@@ -217,10 +220,11 @@ class Batch:
             for (entry, content), body in zip(commit.entries, leaves, strict=True):
                 self._seal(commit, entry, content, body, at_us)
         for delivery in commit.accepts:
-            headers = _encode(delivery.headers).decode() if delivery.headers else "{}"
-            row = (delivery.id, delivery.priority, micros(delivery.received_at), delivery.source, delivery.format)
-            self._deliveries.add((self._next(), *row, delivery.name, delivery.sha256, headers), delivery.body)
-        self._taken.extend(commit.taken)
+            self._deliveries.setdefault(delivery.id, (self._next(), delivery))
+        for identity in commit.taken:
+            self._taken.append(identity)
+            if identity in self._deliveries:
+                self._taken_here.add(identity)
         return Committed(position=self._next(), versions=versions)
 
     def _next(self) -> int:
@@ -281,7 +285,7 @@ class Batch:
                 values = [keys.get(key, "") for key in KINDS[kind]]
                 kinds.setdefault(kind, Rows()).add((here.position, identity, here.added, *values), here.put.body)
         for kind, ids in gone.items():
-            run(f"DELETE FROM {table(kind)} WHERE id IN (SELECT value FROM json_each(?1))", (_json(ids),))
+            run(f"DELETE FROM {table(kind)} WHERE id IN (SELECT value FROM jsonb_each(?1))", (_json(ids),))
         for kind, rows in kinds.items():
             run(put_sql(kind), rows.bound())
         if self._journal:
@@ -299,11 +303,20 @@ class Batch:
         if self._entries:
             run(_ENTRY, self._entries.bound())
             run(_ENTRY_ID, (_json(self._entry_ids),))
-        if self._deliveries:
-            run(_DELIVERY, self._deliveries.bound())
         if self._taken:
             run(_TAKEN, (_json(self._taken),))
+        if self._deliveries:
+            run(_DELIVERY, self._delivery_rows().bound())
         run(_POSITION, (self.position,))
+
+    def _delivery_rows(self) -> Rows:
+        rows = Rows()
+        for position, found in self._deliveries.values():
+            headers = _json(found.headers) if found.headers else "{}"
+            start = (position, found.id, found.priority, micros(found.received_at), found.source, found.format)
+            taken = int(found.id in self._taken_here)
+            rows.add((*start, found.name, found.sha256, headers, taken), found.body)
+        return rows
 
     def adopt(self) -> None:
         """The COMMIT has returned: what this batch changed is known from now on."""

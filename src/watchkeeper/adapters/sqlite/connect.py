@@ -1,5 +1,6 @@
 """Connections: one that writes, others that only read."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +40,15 @@ def reading(path: Path, vfs: str | None = None) -> apsw.Connection:
     connection.pragma("query_only", value=True)
     connection.pragma("temp_store", "memory")
     connection.pragma("cache_size", -CACHE_KIB // 4)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     return connection
+
+
+def shut(connection: apsw.Connection) -> None:
+    """Close, and leave the file as it is: what is acknowledged is in the log, and the next start reads it there."""
+    with suppress(apsw.Error):
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close(force=True)
 
 
 def remark() -> str:

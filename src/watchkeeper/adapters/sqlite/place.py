@@ -73,6 +73,13 @@ def take(folder: Path) -> Held:
     return Held(handle)
 
 
+def make(folder: Path) -> Path:
+    """The database's path; an empty file of mode 0600 when it is new, which its log takes over."""
+    path = folder / DATABASE
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return path
+
+
 def settle(folder: Path) -> None:
     """Make the names in the folder durable: a database whose name is lost with the power is lost."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -75,12 +75,13 @@ def journal(connection: apsw.Connection, run: str) -> tuple[bytes, ...]:
 
 def claims(connection: apsw.Connection, at_us: int, prefix: str) -> tuple[ClaimRow, ...]:
     sql = (
-        "SELECT key, run, units, until_us FROM claim WHERE until_us > ?1 AND substr(key, 1, length(?2)) = ?2 "
-        "AND key >= ?2 ORDER BY position"
+        "SELECT key, run, units, until_us FROM claim WHERE until_us > ?1 AND key >= ?2 "
+        "AND substr(CAST(key AS BLOB), 1, ?4) = ?3 ORDER BY position"
     )
+    start = prefix.encode()  # as bytes: SQLite counts the characters of a text up to a NUL only
     return tuple(
         ClaimRow(key=key, run=run, units=units, until_at=None if until_us == FOREVER_US else instant_of(until_us))
-        for key, run, units, until_us in connection.execute(sql, (at_us, prefix))
+        for key, run, units, until_us in connection.execute(sql, (at_us, prefix, start, len(start)))
     )
 
 

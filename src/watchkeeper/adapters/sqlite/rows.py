@@ -36,7 +36,8 @@ class Rows:
         self._rows.append(columns)
 
     def bound(self) -> tuple[str, bytes]:
-        return _encode(self._rows).decode(), b"".join(self._bodies)
+        # One byte more than the bodies have: SQLite's substr of an empty blob is NULL, of any other it is empty.
+        return _encode(self._rows).decode(), b"".join((*self._bodies, b"\0"))
 
 
 @cache
@@ -50,6 +51,6 @@ def put_sql(kind: str) -> str:
     return (
         f"INSERT INTO {table(kind)} (position, id, revision{names}, body) "
         f"SELECT value->>0, value->>1, value->>2{values}, substr(?2, value->>{body}, value->>{body + 1}) "
-        f"FROM json_each(?1) WHERE true "
+        f"FROM jsonb_each(?1) WHERE true "
         f"ON CONFLICT (id) DO UPDATE SET revision = revision + excluded.revision, body = excluded.body{updates}"
     )

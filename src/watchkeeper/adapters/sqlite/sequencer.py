@@ -14,7 +14,7 @@ from watchkeeper.adapters.judge import FOREVER_US
 from watchkeeper.adapters.sqlite.batch import Known
 from watchkeeper.adapters.sqlite.contents import ORDERS
 from watchkeeper.adapters.sqlite.rows import Rows
-from watchkeeper.errors import Rejected
+from watchkeeper.errors import Rejected, Untrusted
 from watchkeeper.ledger.entry import ranges
 from watchkeeper.ledger.tree import Frontier, grow, leaf_hash, unpacked
 
@@ -23,7 +23,7 @@ ERASE_MAX: Final = 100_000
 
 _KEEP: Final = (
     "INSERT INTO kept_hash (level, place, hash) SELECT value->>0, value->>1, substr(?2, value->>2, value->>3) "
-    "FROM json_each(?1)"
+    "FROM jsonb_each(?1)"
 )
 
 
@@ -46,8 +46,10 @@ def load(connection: apsw.Connection) -> Start:
     )
     for number, day, key in connection.execute("SELECT number, day, key FROM day_key ORDER BY number"):
         known.day_keys[day] = (number, AESGCM(key))
-    pending = connection.execute("SELECT body FROM entry WHERE place >= ? ORDER BY place", (size,))
-    return Start(known=known, frontier=unpacked(size, packed), pending=tuple(leaf_hash(body) for (body,) in pending))
+    bodies = [body for (body,) in connection.execute("SELECT body FROM entry WHERE place >= ? ORDER BY place", (size,))]
+    if len(bodies) != known.place - size or not all(isinstance(body, bytes) for body in bodies):
+        raise Untrusted(f"ledger: of the entries from {size} to {known.place - 1} some are not there: restore a backup")
+    return Start(known=known, frontier=unpacked(size, packed), pending=tuple(leaf_hash(bytes(body)) for body in bodies))
 
 
 def integrate(connection: apsw.Connection, frontier: Frontier, leaves: Sequence[bytes]) -> Frontier:
@@ -74,7 +76,7 @@ def erase(connection: apsw.Connection, order: str, indexes: Sequence[int], size:
     connection.execute("PRAGMA secure_delete = ON")
     try:
         wanted = json.dumps(spans)
-        within = "FROM json_each(?1) w CROSS JOIN entry e ON e.place BETWEEN w.value->>0 AND w.value->>1"
+        within = "FROM jsonb_each(?1) w CROSS JOIN entry e ON e.place BETWEEN w.value->>0 AND w.value->>1"
         kept = connection.execute(
             f"SELECT e.place {within} JOIN day_key d ON d.number = e.day_key WHERE d.day = ?2 LIMIT 1", (wanted, ORDERS)
         ).get

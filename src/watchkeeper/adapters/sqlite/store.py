@@ -14,7 +14,7 @@ import apsw
 from watchkeeper.adapters.judge import micros
 from watchkeeper.adapters.listing import bounded, checked, position
 from watchkeeper.adapters.sqlite import place, reads, sequencer
-from watchkeeper.adapters.sqlite.connect import remark, translated, writing
+from watchkeeper.adapters.sqlite.connect import remark, shut, translated, writing
 from watchkeeper.adapters.sqlite.readers import Readers
 from watchkeeper.adapters.sqlite.schema import migrate
 from watchkeeper.adapters.sqlite.writer import Die, Writer, die
@@ -65,10 +65,10 @@ class SqliteStore:
         with ExitStack() as undo:
             held = place.take(folder)
             undo.callback(held.release)
-            path = folder / place.DATABASE
+            path = place.make(folder)
             try:
                 connection = writing(path, vfs)
-                undo.callback(connection.close)
+                undo.callback(shut, connection)
                 migrate(connection, str(path))
                 start = sequencer.load(connection)
                 readers = Readers(path, vfs)

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
@@ -18,7 +18,7 @@ import apsw
 
 from watchkeeper.adapters.judge import leaves, size_of
 from watchkeeper.adapters.sqlite.batch import Batch, Known, Waiting
-from watchkeeper.adapters.sqlite.connect import translated
+from watchkeeper.adapters.sqlite.connect import shut, translated
 from watchkeeper.errors import Rejected, Unavailable, WatchkeeperError
 from watchkeeper.ports import WRITE_QUEUE_MAX, Commit, Committed, Refused
 
@@ -74,6 +74,7 @@ class Writer:
         self._die = die
         self._queue: SimpleQueue[Waiting | Job | None] = SimpleQueue()
         self._held: Waiting | Job | None = None  # taken, and too much for the batch before it
+        self._busy: Sequence[Waiting | Job] = ()  # being written
         self._came = self._went = 0  # commits; each is written by one thread, so neither needs a lock
         self._came_bytes = self._went_bytes = 0
         self._ended = ""
@@ -132,18 +133,23 @@ class Writer:
                 self._broken = True
                 self._ended = f"store {self._path}: the writer failed ({broken!r}): stopped"
                 self._die(self._ended)
+                _answer([(item.future, Unavailable(self._ended)) for item in self._busy])
+                self._refuse_rest()
+            shut(self._connection)
 
     def _loop(self) -> None:
         while (first := self._take()) is not None:
             if isinstance(first, Job):
+                self._busy = (first,)
                 self._do(first)
             else:
-                self._write(self._gather(first))
+                self._busy = items = self._gather(first)
+                self._write(items)
+            self._busy = ()
             if self._pages >= (CHECKPOINT_PAGES if self._queue.empty() else CHECKPOINT_PAGES_MAX):
                 self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
         if not self._broken:
             self.empty_log()
-            self._connection.close()
 
     def _take(self) -> Waiting | Job | None:
         if self._broken:
