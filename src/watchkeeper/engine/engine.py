@@ -5,7 +5,7 @@ their outbox, and alerts by judging again what has no decision yet.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +37,7 @@ from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.records import HealthRecord, Message, RunRecord, Waiting, kind_of, put, read
 from watchkeeper.engine.runner import Live, Runner, decode
 from watchkeeper.engine.scribe import Dice, Scribe
+from watchkeeper.engine.sequencer import Sequencer
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.steering import Steering
 from watchkeeper.engine.watching import Watching
@@ -58,7 +59,6 @@ log = structlog.get_logger("watchkeeper.engine")
 
 DOUBT_EVERY_MS: Final = 1_800_000
 TICK_S: Final = 0.25
-SEQUENCE_S: Final = 0.2  # pending entries are integrated at least so often; `verify` allows a second
 FORGET_EVERY_S: Final = 60.0
 DECISIONS_READ_MAX: Final = 50_000
 
@@ -81,11 +81,13 @@ class Engine:
         lease: Lease,
         read_folder: ReadFolder,
         compile_files: Compile,
-        end_leftover: Callable[[int, int], Coroutine[None, None, None]],
+        end_leftover: Callable[[int, int], Awaitable[object]],
         versions: Mapping[str, str],
+        sequencer: Sequencer,
     ) -> None:
         self.store, self.clock, self.lease = store, clock, lease
         self.scribe = Scribe(store, clock, dice)
+        self.sequencer = sequencer
         self.world = World(configuration)
         self.correlation = Correlation()
         self.situations = Situations(self.world)
@@ -127,7 +129,6 @@ class Engine:
         self._end_leftover = end_leftover
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[None]] = set()
-        self.outbox_checkpoint = ""
         self.started_at: Instant | None = None
         self.failed: str = ""
 
@@ -139,6 +140,7 @@ class Engine:
         self.world.versions = self.scribe.versions
         self.world.epoch = self.scribe.versions.get("epoch", 0)
         await self._fence()
+        await self.sequencer.step()
         await self.identities.load()
         await self._load()
         await self.outbox.load()
@@ -147,7 +149,7 @@ class Engine:
         for name, work in (
             ("pipeline", self.pipeline.work()),
             ("outbox", self.outbox.work()),
-            ("sequencer", self._sequence()),
+            ("sequencer", self.sequencer.work()),
             ("ticker", self._tick()),
             ("watching", self.watching.work()),
             ("lease", self.lease.keep()),
@@ -323,7 +325,7 @@ class Engine:
                 kind=notice.kind.value,
             )
             first_at = after_ms(notice.at, settings.tell_after_ms if notice.delayed else 0)
-            full = replace(notice, checkpoint=self.outbox_checkpoint)
+            full = replace(notice, checkpoint=self.sequencer.checkpoint)
             ways = [(route.name, route.channel, route.data()) for route in routes]
             stored.extend(put(message) for message in messages(full, ways, first_at))
         return tuple(stored)
@@ -332,6 +334,14 @@ class Engine:
         for each in puts:
             if each.kind == "message":
                 self.outbox.add(read_message(each))
+
+    async def tell(self, notice: Notice) -> int:
+        """Store a notice and send it; the number of routes that carry it."""
+        stored = self.notices((notice,))
+        if stored:
+            await self.scribe.commit(Commit(at=self.clock.now(), puts=stored))
+            self.told(stored)
+        return len(stored)
 
     def approval_ended(self, approval: Approval) -> None:
         self.world.approvals.pop(approval.id, None)
@@ -481,13 +491,6 @@ class Engine:
                 closed = replace(ended, lifted_at=now, lifted_by="its own end")
                 await self.scribe.commit(Commit(at=now, puts=(put(closed),), bumps=(key,)))
                 await self.changed(key)
-
-    async def _sequence(self) -> None:
-        """The one sequencer: pending entries into the tree, in commit order."""
-        while True:
-            await asyncio.sleep(SEQUENCE_S)
-            while await self.store.integrate():
-                pass
 
     # Small answers for the surface.
 

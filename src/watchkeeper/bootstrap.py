@@ -1,0 +1,249 @@
+"""Bootstrap: the one place that joins the engine to its adapters. Everything above asks here for an engine or a check."""
+
+import os
+import secrets as dice
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from watchkeeper import __version__
+from watchkeeper.adapters.actions import all_actions
+from watchkeeper.adapters.cel import CelCompiler
+from watchkeeper.adapters.channels import Email, Webhook
+from watchkeeper.adapters.folder import Folder
+from watchkeeper.adapters.http import HttpClient
+from watchkeeper.adapters.prober import NodeProber
+from watchkeeper.adapters.process import end_leftover
+from watchkeeper.adapters.secrets import Secrets, SecretStore
+from watchkeeper.adapters.sqlite import SqliteStore
+from watchkeeper.approve.people import Actor
+from watchkeeper.documents import Problem
+from watchkeeper.engine.action import Channel, Invocation
+from watchkeeper.engine.changes import activation, files_of, newest
+from watchkeeper.engine.clock import Clock, SystemClock
+from watchkeeper.engine.engine import Engine
+from watchkeeper.engine.lease import Lease
+from watchkeeper.engine.scribe import Scribe
+from watchkeeper.engine.sequencer import Sequencer, keep_in
+from watchkeeper.errors import Rejected, Untrusted
+from watchkeeper.home.configuration import Compiled, Configuration, compile_home
+from watchkeeper.home.starter import starter
+from watchkeeper.packs.runbook import SecretRef
+from watchkeeper.ports import Committed, Store
+from watchkeeper.report.notices import Notice, NoticeKind
+from watchkeeper.report.scrub import Scrubber
+from watchkeeper.values import Severity, id_from, severity_of
+
+STATE: Final = ".watchkeeper"
+SEED_BYTES: Final = 32
+
+
+class Node(Struct, kw_only=True):
+    """What one process holds: the engine, and what must be closed after it."""
+
+    engine: Engine
+    store: Store
+    client: HttpClient
+    home: Path
+    secrets: Secrets
+    problems: tuple[Problem, ...] = ()
+
+    async def close(self) -> None:
+        await self.engine.stop()
+        await self.client.close()
+        await self.store.close()
+
+
+def state_of(home: Path) -> Path:
+    """Where the state lives: beside what people write, ignored by git, closed to others."""
+    return home / STATE
+
+
+def init(home: Path) -> tuple[str, ...]:
+    """Write a home that works at once; the paths written. Files that exist are left as they are."""
+    home.mkdir(parents=True, exist_ok=True)
+    return Folder(home).write(starter())
+
+
+def check(home: Path, seen_labels: frozenset[str] = frozenset()) -> Compiled:
+    """The folder compiled, with every problem. Raises Rejected when there is no such folder."""
+    files, problems = Folder(home).read()
+    compiled = compile_home(files, CelCompiler(), seen_labels)
+    return replace(compiled, problems=(*problems, *compiled.problems))
+
+
+def secret_store(home: Path) -> SecretStore:
+    return SecretStore(home)
+
+
+async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | None = None) -> Node:
+    """An engine over the home's own store, not yet started. Activates the folder when nothing is active.
+
+    Raises Rejected (the folder has errors, with the first of them), Unavailable (another process owns the store),
+    Untrusted (the store is behind a checkpoint that was kept outside it).
+    """
+    state = state_of(home)
+    store = SqliteStore.open(state)
+    clock = clock or SystemClock()
+    try:
+        seed, origin = _ledger_key(state)
+        sequencer = Sequencer(store, origin, seed, keep_in(state / "checkpoint"))
+        scribe = Scribe(store, clock, dice.token_bytes)
+        configuration, problems = await _active(scribe, home)
+        await _not_behind(sequencer, state / "checkpoint")
+        secrets = Secrets(SecretStore(home))
+        client = HttpClient()
+        engine = _engine(home, store, clock, configuration, sequencer, secrets, client, lease or Lease())
+    except BaseException:
+        await store.close()
+        raise
+    return Node(engine=engine, store=store, client=client, home=home, secrets=secrets, problems=problems)
+
+
+def _engine(
+    home: Path,
+    store: Store,
+    clock: Clock,
+    configuration: Configuration,
+    sequencer: Sequencer,
+    secrets: Secrets,
+    client: HttpClient,
+    lease: Lease,
+) -> Engine:
+    compiler = CelCompiler()
+
+    async def reveal(kind: str, path: str) -> str:
+        return (await secrets.lease(f"{kind}:{path}")).value.reveal()
+
+    async def lease_of(reference: SecretRef) -> str:
+        if reference.store not in {"file", "env"}:
+            raise Rejected(f"secret store {reference.store!r} is not built yet")
+        return await reveal(reference.store, reference.path)
+
+    def folder() -> Mapping[str, bytes]:
+        files, problems = Folder(home).read()
+        if problems:
+            raise Rejected(str(problems[0]))
+        return files
+
+    channels: dict[str, Channel] = {"webhook": Webhook(client, reveal), "email": Email(reveal)}
+    telling = _Telling()
+    engine = Engine(
+        store,
+        clock,
+        dice.token_bytes,
+        configuration,
+        actions=all_actions(client, telling),
+        prober=NodeProber(client),
+        channels=channels,
+        leaser=lease_of,
+        scrubber=Scrubber(secret.reveal() for secret in secrets.live()),
+        lease=lease,
+        read_folder=folder,
+        compile_files=lambda files: compile_home(files, compiler),
+        end_leftover=end_leftover,
+        versions=versions(),
+        sequencer=sequencer,
+    )
+    telling.engine = engine
+    return engine
+
+
+class _Telling:
+    """A runbook's own word to people goes the way of every other notice: stored, then sent by the outbox."""
+
+    engine: Engine
+
+    async def __call__(self, invocation: Invocation, subject: str, text: str, severity: str) -> int:
+        engine = self.engine
+        notice = Notice(
+            id=id_from("ntc", invocation.intent_at, invocation.key),
+            at=engine.clock.now(),
+            kind=NoticeKind.RUN_ENDED,
+            subject=subject,
+            text=text,
+            severity=Severity(severity_of({"severity": severity})),
+            service=invocation.target.service if invocation.target is not None else "",
+            ids={"run": invocation.run, "decision": invocation.decision},
+        )
+        return await engine.tell(notice)
+
+
+async def _active(scribe: Scribe, home: Path) -> tuple[Configuration, tuple[Problem, ...]]:
+    """The active configuration; the folder's, made active, when there is none."""
+    found = await newest(scribe.store)
+    compiler = CelCompiler()
+    if found is not None:
+        compiled = compile_home(await files_of(scribe.store, found), compiler)
+        if compiled.configuration is None:
+            raise Rejected(f"the active configuration no longer compiles with this release: {compiled.errors[0]}")
+        return compiled.configuration, ()
+    files, problems = Folder(home).read()
+    compiled = compile_home(files, compiler)
+    broken = [*problems, *compiled.errors]
+    if compiled.configuration is None or problems:
+        raise Rejected(f"{len(broken)} errors in {home}; the first: {broken[0]}. Run 'wk check' for all of them")
+    configuration = compiled.configuration
+    unbuilt = [f"{each.name}: {what}" for each in configuration.rulebook.runbooks.values() for what in each.unbuilt]
+    if unbuilt:
+        raise Rejected(f"{unbuilt[0]} is not yet built: take it out of the home, or keep it for a later release")
+    actor = Actor(name="watchkeeper", human=False)
+    _, commit = activation(scribe, configuration, files, actor, "the first start", "")
+    outcome = await scribe.commit(commit)
+    assert isinstance(outcome, Committed)
+    return configuration, compiled.problems
+
+
+async def _not_behind(sequencer: Sequencer, path: Path) -> None:
+    """A store that was put back is noticed by the checkpoint kept outside it: automation must not repeat a night."""
+    await sequencer.step()
+    try:
+        text = path.read_text(encoding="utf-8")  # noqa: ASYNC240  before the loop has anything else to do
+    except FileNotFoundError:
+        return
+    compared = await sequencer.against(text)
+    if compared.fault is not None:
+        raise Untrusted(
+            f"the store does not go with the checkpoint kept in {path}: {compared.fault.sentence} If the store was "
+            f"restored on purpose, move that file away and start again; until then nothing is acted upon"
+        )
+
+
+def _ledger_key(state: Path) -> tuple[bytes, str]:
+    """The node's own key and the name of its log, made at the first start. Mode 0600."""
+    path = state / "ledger.key"
+    try:
+        name, _, seed = path.read_text(encoding="ascii").strip().partition("\n")
+    except FileNotFoundError:
+        name, raw = f"watchkeeper/{dice.token_hex(4)}", dice.token_bytes(SEED_BYTES)
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "w", encoding="ascii") as file:
+            file.write(f"{name}\n{raw.hex()}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return raw, name
+    try:
+        return bytes.fromhex(seed), name
+    except ValueError as wrong:
+        raise Rejected(f"{path}: is not a key of this program: {wrong}") from wrong
+
+
+def versions() -> dict[str, str]:
+    """What a decision records of the engine that made it (SEMANTICS 15)."""
+    return {"watchkeeper": __version__, "cel": version("cel-expr-python"), "cedar": "none", "tzdata": "none"}
+
+
+def describe(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "field": problem.field,
+        "message": problem.message,
+        "expected": problem.expected,
+        "severity": problem.severity.value,
+    }
