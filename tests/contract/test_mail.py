@@ -276,6 +276,11 @@ async def test_a_mail_that_was_taken_is_sent_though_the_good_bye_is_not_answered
         assert (await send(plain(script.port), mail(), timeout_ms=5_000)).refused == {}
 
 
+async def test_a_mail_that_was_taken_is_sent_though_the_good_bye_is_answered_with_nonsense():
+    async with Script([*READY, "250 taken", "nonsense"]) as script:
+        assert (await send(plain(script.port), mail(), timeout_ms=5_000)).refused == {}
+
+
 @pytest.mark.parametrize("greeting", ["HTTP/1.1 400 Bad Request", "220-a\r\n" * 100, "220 " + "x" * 100_000])
 async def test_what_is_no_smtp_is_rejected_within_bounds(greeting):
     async with Script([greeting], then="hang") as script:

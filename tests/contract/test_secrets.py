@@ -1,4 +1,5 @@
 import copy
+import fcntl
 import json
 import os
 import pickle
@@ -151,6 +152,15 @@ def test_when_only_the_folder_cannot_be_synced_it_says_what_is_uncertain(store, 
     with pytest.raises(Unavailable, match="replaced, but a power failure may bring the old one back; put it again"):
         store.put("a", "two", now=NOW)
     assert store.get("a")[0].reveal() == "two"
+
+
+def test_a_writer_keeps_every_other_writer_out_from_its_reading_to_its_end(home, store):
+    with store._writing():
+        lock = os.open(home / ".watchkeeper" / "secrets.lock", os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(lock)
 
 
 def test_two_processes_that_write_lose_nothing(home):
