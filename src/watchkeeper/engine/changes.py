@@ -61,10 +61,10 @@ class Changes:
         now = {path: hashlib.sha256(body).hexdigest() for path, body in files.items()}
         return tuple(sorted(path for path in {*active, *now} if active.get(path) != now.get(path)))
 
-    def plan(self) -> Planned:
-        """Reads the folder, compiles it, and says what it would change. Changes nothing."""
+    def plan(self, given: Files | None = None) -> Planned:
+        """Compiles the folder, or the files that are given, and says what they would change. Changes nothing."""
         try:
-            files = self._read_folder()
+            files = self._read_folder() if given is None else given
         except OSError as unreadable:
             raise Rejected(f"the home folder cannot be read: {unreadable}") from unreadable
         compiled = self._compile(files)

@@ -46,6 +46,7 @@ from watchkeeper.engine.world import Decided, World
 from watchkeeper.execute import machine
 from watchkeeper.execute.recover import recover
 from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request
+from watchkeeper.execute.state import Run
 from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.settings import routes_for
@@ -86,6 +87,7 @@ class Engine:
         sequencer: Sequencer,
     ) -> None:
         self.store, self.clock, self.lease = store, clock, lease
+        self.leaser = leaser
         self.scribe = Scribe(store, clock, dice)
         self.sequencer = sequencer
         self.world = World(configuration)
@@ -112,7 +114,7 @@ class Engine:
             self.scribe, clock, self.world, self.situations, self.correlation, self.witnesses, self.notices, self.told
         )
         self.performer = StepPerformer(actions, prober, clock, lease, leaser, self.outputs.show, self._record_child)
-        self.runner = Runner(store, clock, self.moments, self, self._on_doubt, self._on_end)
+        self.runner = Runner(self.scribe, clock, self.moments, self, self._on_doubt, self._on_end)
         self.limits = Limits(self.scribe, self.world, self.changed)
         self.steering = Steering(
             self.scribe,
@@ -268,12 +270,27 @@ class Engine:
             log.info("run taken up", run=record.id, status=live.run.status.value, in_doubt=len(events))
 
     async def _live(self, record: RunRecord) -> Live | None:
+        found = await self._folded(record)
+        if isinstance(found, str):
+            self.failed = found
+            log.error("a run cannot be taken up", run=record.id, why=found)
+            return None
+        return found
+
+    async def run_of(self, record: RunRecord) -> Run | None:
+        """A run with its steps: the live one, or what the journal of an ended one says. None when that cannot be read."""
+        live = self.runner.live.get(record.id)
+        if live is not None:
+            return live.run
+        found = await self._folded(record)
+        return None if isinstance(found, str) else found.run
+
+    async def _folded(self, record: RunRecord) -> Live | str:
+        """From the journal alone; or the sentence that says what of it is not in the store."""
         row = await self.store.get("decision", record.decision)
         configuration = await self._compiled(record.configuration)
         if row is None or configuration is None:
-            self.failed = f"run {record.id}: its {'decision' if row is None else 'configuration'} is not in the store"
-            log.error("a run cannot be taken up", run=record.id, why=self.failed)
-            return None
+            return f"run {record.id}: its {'decision' if row is None else 'configuration'} is not in the store"
         decision = read(row, Decision)
         stored = await self.store.get("situation", decision.situation)
         situation = read(stored, Situation) if stored is not None else None

@@ -147,7 +147,7 @@ class Pipeline:
                 puts.extend(self.on_beat(signal))
                 continue
             changes = self._correlation.apply(signal, self._mapped(signal))
-            puts.append(put(signal))
+            puts.append(put(signal, alert=_alert_of(changes)))
             self._collect(changes, puts, changed, incidents, bumps)
         puts.extend(self._incident_puts(incidents))
         return (
@@ -235,11 +235,17 @@ class Pipeline:
         changed: dict[str, Alert] = {}
         incidents: dict[str, None] = {}
         for signal in signals:
-            puts.append(put(signal))
-            self._collect(self._correlation.apply(signal, self._mapped(signal)), puts, changed, incidents, bumps)
+            changes = self._correlation.apply(signal, self._mapped(signal))
+            puts.append(put(signal, alert=_alert_of(changes)))
+            self._collect(changes, puts, changed, incidents, bumps)
         puts.extend(self._incident_puts(incidents))
         if puts:
             now = self._scribe.clock.now()
             await self._scribe.commit(Commit(at=now, puts=tuple(puts), bumps=tuple(sorted(bumps))))
             for alert in changed.values():
                 await self._judge.alert(alert, now)
+
+
+def _alert_of(changes: Changes) -> str:
+    """The alert that a signal changed; "" for a repetition that changed none."""
+    return next((after.id for _, after in reversed(changes.alerts) if after is not None), "")

@@ -10,6 +10,7 @@ from watchkeeper.approve.approval import Approval
 from watchkeeper.approve.people import Grant, Identity, Token
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.correlate.incident import Incident
+from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import Decision
 from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
 from watchkeeper.ports import Put, Row
@@ -111,13 +112,14 @@ class HealthRecord(Struct, frozen=True, kw_only=True):
 
 
 class Note(Struct, frozen=True, kw_only=True):
-    """A person's words on an incident or a run."""
+    """A person's words on an incident or a run. `kind`: note, acknowledged, resolved, closed or escalated."""
 
     id: str
     subject: str
     at: Instant
     by: str
     text: str
+    kind: str = "note"
 
 
 class Feedback(Struct, frozen=True, kw_only=True):
@@ -206,6 +208,7 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
             "source": x.source,
         },
     ),
+    Track: ("track", lambda _: {}),
     Incident: ("incident", lambda x: {"state": x.state.value, "entity": x.entity, "severity": x.severity.value}),
     Approval: ("approval", lambda x: {"state": x.state.value, "decision": x.decision, "run": x.run, "rule": x.rule}),
 }

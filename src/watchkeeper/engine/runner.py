@@ -19,6 +19,7 @@ import structlog
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.clock import Clock
 from watchkeeper.engine.records import RunRecord
+from watchkeeper.engine.scribe import Scribe
 from watchkeeper.errors import Conflict
 from watchkeeper.execute import machine
 from watchkeeper.execute.machine import Run
@@ -44,7 +45,7 @@ from watchkeeper.execute.run import (
     TimedOut,
     Verify,
 )
-from watchkeeper.ports import Append, Commit, Committed, Put, Refused, Store
+from watchkeeper.ports import Append, Commit, Committed, Put, Refused
 from watchkeeper.values import Instant, ms_between
 
 log = structlog.get_logger("watchkeeper.runner")
@@ -138,14 +139,14 @@ class Runner:
 
     def __init__(
         self,
-        store: Store,
+        scribe: Scribe,
         clock: Clock,
         moments: Moments,
         performer: Performer,
         on_doubt: Callable[[Live, Doubt], Awaitable[None]],
         on_end: Callable[[Live], Awaitable[None]],
     ) -> None:
-        self._store, self._clock = store, clock
+        self._scribe, self._clock = scribe, clock
         self._moments, self._performer = moments, performer
         self._on_doubt, self._on_end = on_doubt, on_end
         self.live: dict[str, Live] = {}
@@ -286,7 +287,7 @@ class Runner:
         self, live: Live, after: Run, events: Sequence[Event], expects: dict[str, int], puts: Sequence[Put]
     ) -> bool:
         beside = self._moments.puts(live, events, after)
-        outcome = await self._store.commit(
+        outcome = await self._scribe.commit(
             Commit(
                 at=self._clock.now(),
                 expects=tuple(sorted({**dict(beside.expects), **expects}.items())),
@@ -384,6 +385,6 @@ class Runner:
 
     async def _reread(self, live: Live) -> None:
         """The journal is the truth: rebuild the run from it."""
-        bodies = await self._store.journal(live.run.id)
+        bodies = await self._scribe.store.journal(live.run.id)
         live.run = machine.fold(live.plan, [decode.decode(body) for body in bodies])
         live.number = len(bodies)

@@ -91,6 +91,10 @@ class Scribe:
                     queue.get_nowait()
                     queue.put_nowait(None)
 
+    @property
+    def watched_by(self) -> int:
+        return len(self._watchers)
+
     async def watch(self, after: int | None = None) -> AsyncIterator[Change | None]:
         """Changes after a number, then live. None means *reset*: some were missed, read the lists again."""
         if len(self._watchers) >= WATCHERS_MAX:
