@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from watchkeeper.documents import Fields, Node, Problem, wrong
+from watchkeeper.documents import Fields, Node, Problem, refuse_credentials, wrong
 from watchkeeper.home.limits import Limits, LimitSettings
 from watchkeeper.home.load_notify import load_notify
 from watchkeeper.home.load_sources import load_sources
@@ -41,6 +41,7 @@ def load_settings(documents: Sequence[Node], problems: list[Problem]) -> Setting
     for extra in documents[1:]:
         wrong(problems, extra, "", "a second document: watchkeeper.yaml holds one")
     fields = Fields(documents[0], problems)
+    refuse_credentials(documents[0], problems)
     sources = load_sources(fields)
     notify = fields.child("notify")
     settings = Settings(

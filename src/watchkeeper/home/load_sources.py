@@ -15,7 +15,7 @@ sources:
 import re
 from typing import Any, Final
 
-from watchkeeper.documents import Fields, Kind, path_join, plain_of, refuse_credentials, wrong
+from watchkeeper.documents import Fields, Kind, plain_of, wrong
 from watchkeeper.errors import Malformed
 from watchkeeper.home.load_notify import secret_of
 from watchkeeper.home.settings import (
@@ -134,14 +134,13 @@ def _mapping(source: Fields) -> GenericMapping | None:
     if node is None:
         source.wrong("mapping", "is missing: a generic source says which fields become labels")
         return None
-    refuse_credentials(node, source.problems, source.at("mapping"))
     try:
         return read_mapping(plain_of(node, source.problems, source.at("mapping")), "mapping")
     except Malformed as malformed:
         found = node
         for part in malformed.path.split(".")[1:]:
             found = found.find(part) or found
-        wrong(source.problems, found, path_join(source.path, malformed.path), malformed.why)
+        wrong(source.problems, found, f"{source.path}.{malformed.path}", malformed.why)
         return None
 
 
@@ -216,7 +215,6 @@ def _poll(fields: Fields, source: Source) -> Poll | None:
 def _arguments(fields: Fields, way: str) -> dict[str, Any]:
     node = fields.node_of(way)
     assert node is not None  # `has` said so
-    refuse_credentials(node, fields.problems, fields.at(way))
     if node.kind is Kind.MAPPING:
         found = plain_of(node, fields.problems, fields.at(way))
         arguments: dict[str, Any] = found if isinstance(found, dict) else {}

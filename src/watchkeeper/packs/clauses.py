@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from watchkeeper.catalog.entity import resolve
-from watchkeeper.documents import Fields, Kind, Node, Problem, path_join, plain_of, refuse_credentials, text_of, wrong
+from watchkeeper.documents import Fields, Kind, Node, Problem, path_join, plain_of, text_of, wrong
 from watchkeeper.errors import Malformed
 from watchkeeper.packs.expression import Compiler, Expression
 from watchkeeper.packs.template import SecretUse, compile_template
@@ -51,10 +51,6 @@ class Clauses:
 
         `secrets` answers what is wrong with the name of a secret; without it no secret may stand here.
         """
-        refuse_credentials(node, self.problems, field)
-        return self._tree(node, field, names, secrets)
-
-    def _tree(self, node: Node, field: str, names: Mapping[str, str], secrets: Callable[[str], str] | None) -> Any:
         match node.kind:
             case Kind.TEXT:
                 try:
@@ -68,12 +64,12 @@ class Clauses:
                 wrong(self.problems, node, field, f"holds more than {ITEMS_MAX} items")
                 return None
             case Kind.LIST:
-                return [self._tree(item, f"{field}[{at}]", names, secrets) for at, item in enumerate(node.items)]
+                return [self.tree(item, f"{field}[{at}]", names, secrets) for at, item in enumerate(node.items)]
             case Kind.MAPPING if any(entry.key == SECRET for entry in node.entries):
                 return self._secret(node, field, secrets)
             case Kind.MAPPING:
                 return {
-                    entry.key: self._tree(entry.value, path_join(field, entry.key), names, secrets)
+                    entry.key: self.tree(entry.value, path_join(field, entry.key), names, secrets)
                     for entry in node.entries
                 }
             case _:

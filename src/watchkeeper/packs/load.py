@@ -23,6 +23,7 @@ from watchkeeper.documents import (
     envelope,
     in_order,
     read,
+    refuse_credentials,
     wrong,
 )
 from watchkeeper.documents.envelope import NAME
@@ -140,6 +141,7 @@ class _Reader:
                 self.say(path, f"a home holds at most {DOCUMENTS_MAX} documents in its packs")
             if self.count > DOCUMENTS_MAX:
                 return
+            refuse_credentials(node, self.problems)
             kind = FOLDERS[folder]
             head = envelope(node, self.problems, kinds=(kind,))
             if head is not None and self.first(kind, pack, head):
