@@ -916,6 +916,23 @@ async def test_a_fault_in_the_writer_ends_the_process(tmp_path, monkeypatch) -> 
     await store.close()
 
 
+def test_the_end_is_one_sentence_and_exit_code_4() -> None:
+    code = "from watchkeeper.adapters.sqlite.writer import die; die('store x: the disk refused a write')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (4, "store x: the disk refused a write\n")
+
+
+async def test_the_log_is_brought_into_the_file_again_and_again(sqlite, monkeypatch) -> None:
+    monkeypatch.setattr("watchkeeper.adapters.sqlite.writer.CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr("watchkeeper.adapters.sqlite.writer.CHECKPOINT_PAGES_MAX", 20)
+    log = sqlite.path.with_name(f"{sqlite.path.name}-wal")
+    before = log.stat().st_size  # the tables were made in it
+    for number in range(60):
+        await ok(sqlite, puts=(put(f"run_{number}", body=bytes(20_000)),))
+    assert log.stat().st_size <= before + 5 * 20_000
+    assert sqlite.path.stat().st_size > 60 * 20_000 / 2
+
+
 async def test_a_long_read_moves_to_a_thread_and_gives_the_same(sqlite, monkeypatch) -> None:
     await ok(sqlite, puts=tuple(put(f"run_{n}", keys={"state": "open", "target": f"t{n}"}) for n in range(900)))
     hops: list[int] = []

@@ -110,7 +110,7 @@ async def everything(store) -> tuple:
 
 
 @given(batches, st.integers(0, 8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_disk_and_memory_answer_the_same_whatever_the_batches(asked, limit) -> None:
     async def scene(folder: str) -> None:
         from pathlib import Path
