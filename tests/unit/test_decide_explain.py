@@ -81,6 +81,11 @@ class TestExplain:
         assert found.changes[0] == "Somebody resumes automation; it is then decided afresh."
         assert len(found.changes) == 4
 
+    def test_asks_decide_when_nothing_is_stricter(self):
+        found = explain(decide(a_proposal(), a_situation(freezes=(FROZEN,), ladder=a_ladder(Mode.APPROVE))))
+        assert [each.guard for each in found.decided] == ["freeze", "autonomy"]
+        assert found.also == ()
+
     def test_nothing_stood_in_the_way(self):
         found = explain(decide(a_proposal(), a_situation()))
         assert (found.decided, found.also, found.changes) == ((), (), ())
@@ -246,6 +251,18 @@ class TestCounterfactual:
     def test_what_could_not_be_read(self, guard, alert):
         found = counterfactual(a_proposal(), a_situation(unread={guard: "x"}, alert=alert), Verdict.ACT)
         assert found.sentence == f"If what {guard.replace('_', ' ')} looks at could be read, it would act."
+
+    def test_a_reading_is_moved_to_its_own_limit_and_the_limit_stays(self):
+        unusual = Measured(name="m", value=9, as_of=AT, age_max_ms=1, limit=5)
+        spent = Measured(name="m", value=3, as_of=AT, age_max_ms=1, limit=5)
+        world = (a_proposal(), a_situation(anomaly=unusual, budget=spent))
+        found = counterfactual(*world, Verdict.ACT)
+        assert found.sentence == (
+            "If enough of the error budget were left and it acted as often as usual, it would act."
+        )
+        _, situation = applied(world, found.changes)
+        assert (situation.anomaly.value, situation.anomaly.limit) == (5, 5)
+        assert (situation.budget.value, situation.budget.limit) == (5, 5)
 
     def test_two_changes_and_no_more_than_needed(self):
         situation = a_situation(holds=(HELD,), ladder=a_ladder(Mode.SUGGEST))
