@@ -1,0 +1,131 @@
+"""The folder on disk: what is read, what is refused, what `init` writes."""
+
+import os
+import socket
+
+import pytest
+from packs_material import COMPILER
+
+from watchkeeper.adapters.folder import DEPTH_MAX, Folder
+from watchkeeper.documents.node import FILE_BYTES_MAX
+from watchkeeper.errors import Rejected
+from watchkeeper.home.configuration import compile_home
+from watchkeeper.home.starter import starter
+
+
+@pytest.fixture
+def home(tmp_path):
+    folder = Folder(tmp_path / "home")
+    folder.write(starter())
+    return folder
+
+
+def told(folder):
+    return [(problem.file, problem.message) for problem in folder.read()[1]]
+
+
+def test_what_init_writes_is_read_back_and_compiles(home):
+    files, problems = home.read()
+    assert problems == ()
+    assert files == {path: data for path, data in starter().items() if path != ".gitignore"}
+    assert list(files) == sorted(files)
+    assert compile_home(files, COMPILER).problems == ()
+
+
+def test_init_changes_no_file_that_is_there(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "watchkeeper.yaml").write_text("# mine\n")
+    written = folder.write(starter())
+    assert "watchkeeper.yaml" not in written
+    assert (tmp_path / "watchkeeper.yaml").read_text() == "# mine\n"
+    assert folder.write(starter()) == ()
+
+
+def test_nothing_is_written_outside(tmp_path):
+    with pytest.raises(Rejected, match="leads out of"):
+        Folder(tmp_path / "home").write({"../evil.yaml": b""})
+    assert not (tmp_path / "evil.yaml").exists()
+
+
+def test_state_version_control_and_leavings_are_no_part(home):
+    home.state()
+    assert home.state().stat().st_mode & 0o777 == 0o700
+    for name in (
+        ".watchkeeper/db.yaml",
+        ".git/x.yaml",
+        "catalog/x.yaml~",
+        "catalog/.x.yaml.swp",
+        "packs/#x.yaml#",
+        "notes.yaml",
+        "venv/x.yaml",
+        "README.md",
+    ):
+        path = home.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    assert home.read() == ({path: data for path, data in starter().items() if path != ".gitignore"}, ())
+
+
+def test_a_link_that_leads_out_is_refused(home, tmp_path):
+    secret = tmp_path / "secret.yaml"
+    secret.write_text("x: y")
+    (home.root / "catalog" / "out.yaml").symlink_to(secret)
+    files, problems = home.read()
+    assert "catalog/out.yaml" not in files
+    assert [str(one) for one in problems] == [
+        "catalog/out.yaml: is a symbolic link that leads out of the home: copy what it points to"
+    ]
+
+
+def test_a_folder_that_is_a_link_is_refused(home, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (home.root / "policy").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (home.root / "slos").symlink_to(home.root / "slos")
+    found = dict(told(home))
+    assert sorted(found) == ["policy", "slos"]
+    assert all("is a symbolic link" in message for message in found.values())
+
+
+def test_a_link_inside_is_refused(home):
+    (home.root / "catalog" / "twice.yaml").symlink_to(home.root / "catalog" / "example.yaml")
+    assert told(home) == [("catalog/twice.yaml", "is a symbolic link: write the file itself")]
+
+
+def test_special_files_are_refused_and_never_waited_for(home):
+    os.mkfifo(home.root / "catalog" / "pipe.yaml")
+    with socket.socket(socket.AF_UNIX) as server:
+        here = os.open(home.root / "catalog", os.O_RDONLY)
+        server.bind(f"/proc/self/fd/{here}/socket.yaml")
+        os.close(here)
+        found = dict(told(home))
+    assert "is no plain file" in found["catalog/pipe.yaml"]
+    assert "catalog/socket.yaml" in found
+
+
+def test_a_file_that_is_too_large_is_refused(home):
+    path = home.root / "catalog" / "big.yaml"
+    path.write_bytes(b"#" * FILE_BYTES_MAX)
+    assert told(home) == []
+    path.write_bytes(b"#" * (FILE_BYTES_MAX + 1))
+    assert told(home) == [("catalog/big.yaml", "has more than 1048576 bytes: split it into several files")]
+
+
+def test_folders_are_nested_within_a_bound(home):
+    deep = home.root / "catalog" / "/".join("abcdefghi"[: DEPTH_MAX - 1])
+    deep.mkdir(parents=True)
+    assert told(home) == []
+    (deep / "x").mkdir()
+    assert told(home) == [("catalog/a/b/c/d/e/f/g/x", "folders are nested deeper than 8")]
+
+
+def test_a_name_that_cannot_be_shown_is_refused(home):
+    (home.root / "catalog" / "a\nb.yaml").write_text("x")
+    assert told(home) == [("catalog/a\\nb.yaml", "the name of this file cannot be shown: rename it")]
+
+
+def test_no_folder_says_what_to_do(tmp_path):
+    with pytest.raises(Rejected, match="there is no such folder: run 'wk init"):
+        Folder(tmp_path / "gone").read()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(Rejected, match="this is no folder"):
+        Folder(tmp_path / "file").read()

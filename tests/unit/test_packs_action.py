@@ -1,0 +1,77 @@
+"""Pack actions: a program of the pack, declared with its schemas."""
+
+import pytest
+from packs_material import SIMPLE, SIMPLE_RUNBOOK, changed, packs
+
+from watchkeeper.packs.rule import Risk
+from watchkeeper.packs.runbook import Effect
+
+AT = "packs/payments/actions/flush.yaml"
+ACTION = """\
+apiVersion: watchkeeper.dev/v1
+kind: Action
+metadata: {name: flush, owner: group:payments-sre}
+spec:
+  program: actions/flush.py
+  effect: idempotent
+  input: {type: object, properties: {host: {type: string}}, required: [host]}
+  output: {type: object, properties: {flushed: {type: integer}}}
+  limits: {time: 5s, memory_mib: 64, output_kib: 16}
+"""
+USE = changed(
+    changed(SIMPLE_RUNBOOK, "[{do: http.request, methods: [GET]}]", "[{do: payments/flush}]"),
+    '{id: see, do: http.request, with: {url: "${target.url}/healthz"}}',
+    '{id: see, do: payments/flush, with: {host: "${target.host}"}}',
+)
+FILES = {
+    **SIMPLE,
+    AT: ACTION,
+    "packs/payments/actions/flush.py": "print('{}')",
+    "packs/payments/runbooks/look.yaml": USE,
+}
+
+
+def test_a_program_is_used_like_any_action():
+    found = packs(FILES)
+    assert found.problems == ()
+    action = found.rulebook.actions["payments/flush"]
+    assert (action.program, action.effect, action.time_ms) == ("actions/flush.py", Effect.IDEMPOTENT, 5_000)
+    assert (action.memory_bytes, action.output_bytes) == (64 * 1024**2, 16 * 1024)
+    assert action.input["required"] == ["host"]
+    book = found.rulebook.runbooks["payments/look"]
+    assert (book.steps[0].effect, book.risk) == (Effect.IDEMPOTENT, Risk.MEDIUM)
+    assert book.risk_reasons == ("step see runs the pack's own program payments/flush",)
+
+
+def test_its_digest_covers_the_program():
+    one = packs(FILES).rulebook.actions["payments/flush"].digest
+    other = (
+        packs({**FILES, "packs/payments/actions/flush.py": "print('{ }')"}).rulebook.actions["payments/flush"].digest
+    )
+    assert one != other
+
+
+def test_a_program_of_the_same_pack_may_be_called_by_its_short_name():
+    text = USE.replace("do: payments/flush, with", "do: flush, with")
+    assert packs({**FILES, "packs/payments/runbooks/look.yaml": text}).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "words"),
+    [
+        ("actions/flush.py", "../../x.py", "5:12", "lies outside the pack"),
+        ("actions/flush.py", "/etc/passwd", "5:12", "lies outside the pack"),
+        ("actions/flush.py", "actions/gone.py", "5:12", "there is no file 'packs/payments/actions/gone.py'"),
+        ("idempotent", "twice", "6:11", "expected one of read, idempotent"),
+        ("input: {type: object,", "input: {type: array,", "7:10", "expected a JSON Schema of an object"),
+        ("{host: {type: string}}", "{host: {type: text}}", "7:10", "host: expected a type of object"),
+        ("{host: {type: string}}", "[host]", "7:10", "`properties` is a mapping"),
+        ("memory_mib: 64", "memory_mib: 0", "9:34", "expected an integer from 1 to 16384"),
+        ("memory_mib: 64", "memory: 64", "9:22", "did you mean 'memory_mib'?"),
+    ],
+)
+def test_what_is_wrong(old, new, place, words):
+    found = packs({**FILES, AT: changed(ACTION, old, new)})
+    problems = {f"{one.line}:{one.column}": one.message for one in found.problems if one.file == AT}
+    assert place in problems, problems
+    assert words in problems[place]
