@@ -114,7 +114,7 @@ class Engine:
             self.scribe, clock, self.world, self.situations, self.correlation, self.witnesses, self.notices, self.told
         )
         self.performer = StepPerformer(actions, prober, clock, lease, leaser, self.outputs.show, self._record_child)
-        self.runner = Runner(self.scribe, clock, self.moments, self, self._on_doubt, self._on_end)
+        self.runner = Runner(self.scribe, clock, self.moments, self, self._on_doubt, self._on_end, self._on_failure)
         self.limits = Limits(self.scribe, self.world, self.changed)
         self.steering = Steering(
             self.scribe,
@@ -433,6 +433,9 @@ class Engine:
         if stored:
             await self.scribe.commit(Commit(at=now, puts=stored))
             self.told(stored)
+
+    def _on_failure(self, why: str) -> None:
+        self.failed = self.failed or why
 
     async def _on_end(self, live: Live) -> None:
         """Free what waited for its targets, and judge its alert again: afresh at once when it had no effect."""

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -145,16 +145,24 @@ class Runner:
         performer: Performer,
         on_doubt: Callable[[Live, Doubt], Awaitable[None]],
         on_end: Callable[[Live], Awaitable[None]],
+        on_failure: Callable[[str], None],
     ) -> None:
         self._scribe, self._clock = scribe, clock
         self._moments, self._performer = moments, performer
-        self._on_doubt, self._on_end = on_doubt, on_end
+        self._on_doubt, self._on_end, self._on_failure = on_doubt, on_end, on_failure
         self.live: dict[str, Live] = {}
 
     def take(self, live: Live) -> None:
         """Drive this run from now on."""
         self.live[live.run.id] = live
         live.task = asyncio.create_task(self._drive(live), name=f"run {live.run.id}")
+        live.task.add_done_callback(self._failed)
+
+    def _failed(self, task: asyncio.Task[Any]) -> None:
+        """A task that broke leaves its run where it stands: the process ends, and the next one takes it up."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a run's task failed", task=task.get_name(), error=f"{type(error).__name__}: {error}")
+            self._on_failure(f"{task.get_name()}: {type(error).__name__}: {error}")
 
     async def tell(self, run: str, event: Event) -> bool:
         """Put an event from outside (a pause, an answer, a person's word) into the run's mailbox."""
@@ -351,6 +359,7 @@ class Runner:
             live.in_flight.pop(key, None)
 
         live.in_flight[key] = asyncio.create_task(finish(), name=f"{key[1]} {live.run.id} {command.path}")
+        live.in_flight[key].add_done_callback(self._failed)
 
     def _drain(self, live: Live) -> list[Event]:
         found: list[Event] = []
