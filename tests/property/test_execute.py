@@ -36,7 +36,7 @@ from watchkeeper.errors import Conflict
 from watchkeeper.execute import machine
 from watchkeeper.execute.backoff import backoff_ms, dice_ppm, step_key
 from watchkeeper.execute.invariants import violations
-from watchkeeper.execute.plan import wave_ends
+from watchkeeper.execute.plan import body, wave_ends
 from watchkeeper.execute.run import (
     CancelAsked,
     Doubt,
@@ -48,7 +48,7 @@ from watchkeeper.execute.run import (
     Status,
     TimedOut,
 )
-from watchkeeper.packs.runbook import Call, Effect, OnFailure, OnStop, Retry, Undo
+from watchkeeper.packs.runbook import Call, Effect, OnFailure, OnStop, Retry, StepKind, Undo
 from watchkeeper.verify.sample import Result
 
 LAW = settings(max_examples=60, deadline=None)
@@ -171,6 +171,22 @@ OUTSIDE = st.lists(
 )
 
 
+def every(a_plan, steps, prefix, targets):
+    """The paths that a run without failures sends."""
+    for step in steps:
+        if step.when is FALSE:
+            continue
+        path = f"{prefix}{step.id}"
+        match step.kind:
+            case StepKind.DO:
+                yield path
+            case StepKind.FOREACH:
+                for index in range(targets):
+                    yield from every(a_plan, step.steps, f"{path}[{index}]/", 1)
+            case _:
+                yield from every(a_plan, body(a_plan, step), f"{path}/", targets)
+
+
 def outside(kind, when):
     return {
         "pause": Paused(at=when, by="ann"),
@@ -276,6 +292,7 @@ def test_without_failures_every_step_is_sent_once_in_order(a_plan, seed):
     if not any(isinstance(event, TimedOut) for event in memory.events):
         assert not any(name.startswith("un:") for name in sent)
         assert memory.run.status is Status.SUCCEEDED
+        assert sorted(sent) == sorted(every(a_plan, a_plan.runbook.steps, "", len(a_plan.targets)))
     assert violations(a_plan, memory.events) == ()
 
 

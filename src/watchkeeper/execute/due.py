@@ -11,7 +11,7 @@ from typing import Final
 from watchkeeper.execute.backoff import step_key
 from watchkeeper.execute.bindings import check_arguments
 from watchkeeper.execute.fleet import has_room
-from watchkeeper.execute.plan import at_once, body
+from watchkeeper.execute.plan import CONTAINERS, at_once, body
 from watchkeeper.execute.run import (
     Begin,
     Command,
@@ -27,7 +27,7 @@ from watchkeeper.execute.run import (
     StepStatus,
     Verify,
 )
-from watchkeeper.execute.state import PASSED, Branch, Run, StepState
+from watchkeeper.execute.state import OPEN, PASSED, Branch, Run, StepState
 from watchkeeper.execute.undo import States, Steps, state_in, uncertain, undoing_path
 from watchkeeper.guards.situation import Target
 from watchkeeper.packs.runbook import Step, StepKind
@@ -131,7 +131,7 @@ class _Walk:
         if status is StepStatus.IN_DOUBT:
             self._doubt(step, state, path)
             return
-        if status is StepStatus.DUE and step.kind in _INSIDE:
+        if status is StepStatus.DUE and step.kind in CONTAINERS:
             self._inside(step, state, path, targets, halted=halted, safe=safe)
             return
         if halted and self.cut and state.repeat:
@@ -168,13 +168,13 @@ class _Walk:
         self, step: Step, state: StepState, path: str, targets: tuple[Target, ...], *, halted: bool, safe: bool
     ) -> None:
         bad = any(child.status is StepStatus.FAILED for child in state.steps)
-        room = at_once(step) - sum(child.status in _OPEN for child in state.steps)
+        room = at_once(step) - sum(child.status in OPEN for child in state.steps)
         for child, its in zip(step.steps, state.steps, strict=True):
             if its.status is StepStatus.PENDING:
                 if room <= 0:
                     continue
                 room -= 1
-            elif its.status not in _OPEN:
+            elif its.status not in OPEN:
                 continue
             # Nothing inside a group follows anything: the safe point is the one before the group.
             self._step(child, its, f"{path}/{child.id}", targets, halted=halted or bad, safe=bad or safe)
@@ -292,7 +292,3 @@ class _Walk:
                 since_at=state.intent_at,
             )
         )
-
-
-_INSIDE: Final = frozenset({StepKind.PARALLEL, StepKind.FOREACH, StepKind.CALL})
-_OPEN: Final = frozenset({StepStatus.DUE, StepStatus.INTENDED, StepStatus.IN_DOUBT})

@@ -25,7 +25,7 @@ from watchkeeper.execute.run import (
     StepStatus,
     Verified,
 )
-from watchkeeper.execute.state import Fleet, Run
+from watchkeeper.execute.state import OPEN, Fleet, Run
 from watchkeeper.execute.undo import States, Steps, branches
 from watchkeeper.packs.runbook import Effect, Step, StepKind
 from watchkeeper.verify.sample import Result
@@ -179,9 +179,7 @@ def _limits(plan: Plan, steps: Steps, before: States, states: States, total: int
         if was is now:
             continue
         if step.kind is StepKind.PARALLEL:
-            busy = sum(
-                child.status in (StepStatus.DUE, StepStatus.INTENDED, StepStatus.IN_DOUBT) for child in now.steps
-            )
+            busy = sum(child.status in OPEN for child in now.steps)
             if busy > at_once(step):
                 yield f"{step.id} has {busy} steps under way, at most {at_once(step)} may be"
         if now.fleet is not None:
@@ -213,6 +211,10 @@ def _end(audit: _Audit, run: Run, last: Event) -> Iterator[str]:
         return
     if run.status is not last.status or not run.state:
         yield "the end says neither its status nor how the targets were left"
+    if run.status is Status.SUCCEEDED:
+        for path, fleet, total in _fleets(run.plan, run.plan.runbook.steps, run.root.steps, "", len(run.plan.targets)):
+            if fleet.active or fleet.done + fleet.failed + fleet.unhealthy != total:
+                yield f"the run succeeded, and {path} has not come to the end of every target"
     for (path, undo), known in audit.known.items():
         step = place(audit.plan, path).step
         if known is Known.INTENDED:
@@ -225,3 +227,13 @@ def _end(audit: _Audit, run: Run, last: Event) -> Iterator[str]:
         undoable = step.undo is not None and step.effect is not Effect.READ and "]/" not in path
         if run.status is Status.UNDONE and known is Known.DONE and not undo and undoable and path not in audit.undone:
             yield f"the run ended undone, and {path} is not"
+
+
+def _fleets(plan: Plan, steps: Steps, states: States, prefix: str, total: int) -> Iterator[tuple[str, Fleet, int]]:
+    for step, state in zip(steps, states, strict=True):
+        if state.fleet is not None:
+            yield f"{prefix}{step.id}", state.fleet, total
+            for index, branch in branches(state.fleet):
+                yield from _fleets(plan, body(plan, step), branch.steps, f"{prefix}{step.id}[{index}]/", 1)
+        elif state.steps:
+            yield from _fleets(plan, body(plan, step), state.steps, f"{prefix}{step.id}/", total)

@@ -4,10 +4,10 @@ from msgspec.structs import replace
 
 from watchkeeper.errors import Conflict
 from watchkeeper.execute.due import doubts, pending
-from watchkeeper.execute.run import Evaluate, Event, Intended, Perform, Status, StepDue, StepStatus
+from watchkeeper.execute.run import Evaluate, Event, Intended, Perform, Status, StepDue
 from watchkeeper.execute.state import PASSED, Ending, Leaving, Reason, Run
 from watchkeeper.execute.tree import Change, Line, put
-from watchkeeper.execute.undo import cause, over, undo_failed, unwind
+from watchkeeper.execute.undo import cause, over, uncertain, undo_failed, unwind
 from watchkeeper.execute.words import left
 
 
@@ -19,7 +19,7 @@ def move(run: Run, event: Event, path: str, change: Change, *, undo: bool = Fals
     states = put(line, run.plan.runbook.steps, run.root.steps, run.plan.targets, 0, ordered=True)
     run = replace(run, root=replace(run.root, steps=states))
     side = line.after.undo if undo else line.after
-    asks = side is not None and side.status is StepStatus.IN_DOUBT
+    asks = side is not None and uncertain(side)
     return settle(run, event, asks=asks), line
 
 

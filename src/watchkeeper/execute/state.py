@@ -16,6 +16,7 @@ from watchkeeper.verify.sample import Result
 
 KEPT_CHUNK: Final = 64  # ended targets kept together: an undo replaces one chunk
 
+OPEN: Final = frozenset({StepStatus.DUE, StepStatus.INTENDED, StepStatus.IN_DOUBT})
 PASSED: Final = frozenset({StepStatus.DONE, StepStatus.SKIPPED, StepStatus.UNDONE})
 
 

@@ -9,10 +9,10 @@ from watchkeeper.errors import Conflict
 from watchkeeper.execute.fleet import begin, end, has_room, stopped
 from watchkeeper.execute.plan import CONTAINERS, at_once, body, position, segments
 from watchkeeper.execute.run import Plan, StepStatus
-from watchkeeper.execute.state import KEPT_CHUNK, PASSED, Branch, Fleet, Leaving, Reason, StepState
+from watchkeeper.execute.state import KEPT_CHUNK, OPEN, PASSED, Branch, Fleet, Leaving, Reason, StepState
 from watchkeeper.execute.undo import States, Steps, failure, over, quiet, settle
 from watchkeeper.guards.situation import Target
-from watchkeeper.packs.runbook import Step, StepKind
+from watchkeeper.packs.runbook import OnFailure, Step, StepKind
 from watchkeeper.values import Instant
 
 
@@ -27,8 +27,10 @@ class Spot(NamedTuple):
 Change = Callable[[Spot], StepState]
 
 UNREACHED: Final = StepState()
-_HALT: Final = Leaving(reason=Reason.FAILED, why="", undo=True)  # what the rest of a group does when one of it failed
-OPEN: Final = frozenset({StepStatus.DUE, StepStatus.INTENDED, StepStatus.IN_DOUBT})
+
+# What the rest of a group does when one of it failed.
+_HALT: Final = Leaving(reason=Reason.FAILED, why="", undo=True)
+_HALT_STAY: Final = Leaving(reason=Reason.FAILED, why="", undo=False)
 
 
 def fresh(steps: Steps) -> States:
@@ -73,7 +75,7 @@ def put(line: Line, steps: Steps, states: States, targets: tuple[Target, ...], d
         line.step, line.after = step, changed
         if changed.status is StepStatus.DUE and state.status is StepStatus.PENDING:
             changed = _opened(line, step, changed, targets)
-    elif line.undo:
+    elif line.undo and state.status is not StepStatus.DUE:
         changed = _under(line, step, state, targets, depth, index)
     else:
         if state.status is not StepStatus.DUE:
@@ -95,17 +97,12 @@ def _under(line: Line, step: Step, state: StepState, targets: tuple[Target, ...]
     if fleet is None or index < 0 or index >= len(targets):
         raise Conflict(f"step {line.path}: {step.id} has no target {index}")
     branch = fleet.active.get(index)
-    kept = fleet.kept.get(index // KEPT_CHUNK, {}) if branch is None else {}
     if branch is None and line.undo:
-        branch = kept.get(index)
-        if branch is None:
-            raise Conflict(f"step {line.path}: target {index} has nothing to undo")
+        return replace(state, fleet=_undone_later(line, fleet, inner, targets, depth, index))
     if branch is None:
         fleet = begin(step, fleet, index, len(targets), line.path)
         branch = Branch(steps=fresh(inner))
     branch = replace(branch, steps=put(line, inner, branch.steps, (targets[index],), depth + 1, ordered=True))
-    if kept:
-        return replace(state, fleet=replace(fleet, kept={**fleet.kept, index // KEPT_CHUNK: {**kept, index: branch}}))
     prefix = "/".join(line.path.split("/")[: depth + 1]) + "/"
     branch = settle(line.plan, branch, inner, prefix, line.leaving)
     if over(line.plan, branch, inner, prefix):
@@ -113,6 +110,16 @@ def _under(line: Line, step: Step, state: StepState, targets: tuple[Target, ...]
     else:
         fleet = replace(fleet, active={**fleet.active, index: branch})
     return replace(state, fleet=fleet)
+
+
+def _undone_later(line: Line, fleet: Fleet, inner: Steps, targets: tuple[Target, ...], depth: int, index: int) -> Fleet:
+    """A target that had ended is undone with the whole run."""
+    chunk = fleet.kept.get(index // KEPT_CHUNK, {})
+    branch = chunk.get(index)
+    if branch is None:
+        raise Conflict(f"step {line.path}: target {index} has nothing to undo")
+    branch = replace(branch, steps=put(line, inner, branch.steps, (targets[index],), depth + 1, ordered=True))
+    return replace(fleet, kept={**fleet.kept, index // KEPT_CHUNK: {**chunk, index: branch}})
 
 
 def _opened(line: Line, step: Step, state: StepState, targets: tuple[Target, ...]) -> StepState:
@@ -145,10 +152,10 @@ def _container(line: Line, step: Step, state: StepState, targets: tuple[Target, 
     bad = failure(inner, state.steps, "")
     if bad is None:
         return state
-    if step.kind is StepKind.PARALLEL and not all(
-        quiet(line.plan, child, its, _HALT, safe=True) for child, its in zip(inner, state.steps, strict=True)
-    ):
-        return state
+    if step.kind is StepKind.PARALLEL:
+        halt = _HALT if line.plan.runbook.on_failure is OnFailure.UNDO else _HALT_STAY
+        if not quiet(line.plan, step, state, halt, safe=True):
+            return state
     path, error, why = bad
     return replace(state, status=StepStatus.FAILED, ended_at=line.at, error=error, why=f"{path}: {why}")
 

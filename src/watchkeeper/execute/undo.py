@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from watchkeeper.errors import Conflict
-from watchkeeper.execute.plan import CONTAINERS, body, position, segments
+from watchkeeper.execute.plan import CONTAINERS, at_once, body, position, segments
 from watchkeeper.execute.run import Plan, StepStatus
-from watchkeeper.execute.state import KEPT_CHUNK, PASSED, Branch, Fleet, Leaving, Reason, StepState
+from watchkeeper.execute.state import KEPT_CHUNK, OPEN, PASSED, Branch, Fleet, Leaving, Reason, StepState
 from watchkeeper.packs.runbook import Effect, OnFailure, Step, StepKind
 
 Steps = tuple[Step, ...]
@@ -145,9 +145,7 @@ def quiet(plan: Plan, step: Step, state: StepState, leaving: Leaving, *, safe: b
         case StepStatus.DUE if step.kind is StepKind.CALL:
             return sequence_quiet(plan, body(plan, step), state.steps, leaving, safe_first=safe)
         case StepStatus.DUE if step.kind is StepKind.PARALLEL:
-            return all(
-                quiet(plan, child, its, leaving, safe=safe) for child, its in zip(step.steps, state.steps, strict=True)
-            )
+            return _group_quiet(plan, step, state, leaving, safe=safe)
         case StepStatus.DUE if state.repeat:
             # Sent, and due again to learn what became of it: no safe point lies inside a step.
             return leaving.cut and leaving.undo and step.undo is not None and step.undo.safe_if_not_done
@@ -158,6 +156,19 @@ def quiet(plan: Plan, step: Step, state: StepState, leaving: Leaving, *, safe: b
             if undo is None:
                 return True
             return undo.status is not StepStatus.INTENDED and (leaving.undo or not uncertain(undo))
+
+
+def _group_quiet(plan: Plan, step: Step, state: StepState, leaving: Leaving, *, safe: bool) -> bool:
+    """Those under way are quiet, and none may begin: at a safe point, or because the group has no room."""
+    under_way, waits = 0, False
+    for child, its in zip(step.steps, state.steps, strict=True):
+        if its.status is StepStatus.PENDING:
+            waits = True
+        elif its.status in OPEN:
+            under_way += 1
+            if not quiet(plan, child, its, leaving, safe=safe):
+                return False
+    return not waits or safe or leaving.cut or under_way >= at_once(step)
 
 
 def sequence_quiet(plan: Plan, steps: Steps, states: States, leaving: Leaving, *, safe_first: bool) -> bool:
