@@ -11,9 +11,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from watchkeeper import documents
 from watchkeeper.catalog.catalog import Catalog
 from watchkeeper.catalog.load import load
-from watchkeeper.documents import Problem, ProblemSeverity, errors, in_order, read, wrong
+from watchkeeper.documents import Problem, ProblemSeverity, errors, in_order, wrong
 from watchkeeper.home.exclusion import Exclusion
 from watchkeeper.home.load_exclusions import NAME as EXCLUSIONS
 from watchkeeper.home.load_exclusions import load_exclusions, reached
@@ -21,7 +22,7 @@ from watchkeeper.home.load_settings import NAME as SETTINGS
 from watchkeeper.home.load_settings import load_settings
 from watchkeeper.home.settings import Settings
 from watchkeeper.packs.expression import Compiler
-from watchkeeper.packs.load import Packs, load_packs
+from watchkeeper.packs.load import Packs, Reader, load_packs
 from watchkeeper.packs.mentioned import unseen_labels
 from watchkeeper.packs.rule import Mode, Rule
 from watchkeeper.packs.rulebook import Rulebook
@@ -71,8 +72,15 @@ def home_digest(digests: Mapping[str, str]) -> str:
     return digest([[path, digests[path]] for path in sorted(digests)])
 
 
-def compile_home(files: Mapping[str, bytes], compiler: Compiler, seen_labels: frozenset[str] = frozenset()) -> Compiled:
-    """`seen_labels` are the label names of past signals, for a warning about names that never came."""
+def compile_home(
+    files: Mapping[str, bytes],
+    compiler: Compiler,
+    seen_labels: frozenset[str] = frozenset(),
+    read: Reader = documents.read,
+) -> Compiled:
+    """`seen_labels` are the label names of past signals, for a warning about names that never came. `read` may
+    remember (`home.parsed`): it answers the same trees, sooner.
+    """
     problems: list[Problem] = []
     if not _admitted(files, problems):
         return Compiled(configuration=None, problems=tuple(problems))
@@ -81,7 +89,7 @@ def compile_home(files: Mapping[str, bytes], compiler: Compiler, seen_labels: fr
         [node for path in sorted(files) if _CATALOG.fullmatch(path) for node in read(path, files[path], problems)]
     )
     problems += found
-    packs = load_packs(files, catalog, compiler)
+    packs = load_packs(files, catalog, compiler, read)
     problems += packs.problems
     exclusions = load_exclusions(read(EXCLUSIONS, files.get(EXCLUSIONS, b""), problems), catalog, problems)
     enabled = packs.rulebook.rules

@@ -9,11 +9,12 @@ scenarios, and every problem; whoever activates a configuration refuses it while
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
+from watchkeeper import documents
 from watchkeeper.catalog.catalog import Catalog
 from watchkeeper.documents import (
     Envelope,
@@ -22,7 +23,6 @@ from watchkeeper.documents import (
     ProblemSeverity,
     envelope,
     in_order,
-    read,
     refuse_credentials,
     wrong,
 )
@@ -49,6 +49,9 @@ _PATH: Final = re.compile(r"packs/([^/]+)/(?:(pack)|(rules|runbooks|actions|scen
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:[-+][0-9A-Za-z.+-]{1,64})?")
 
 
+Reader = Callable[[str, bytes, list[Problem]], tuple[Node, ...]]  # path, bytes, problems -> documents
+
+
 class Packs(Struct, frozen=True, kw_only=True):
     """`nodes` is where each rule and runbook stands, for problems that come up later. Disabled rules are in `rules` only."""
 
@@ -59,9 +62,11 @@ class Packs(Struct, frozen=True, kw_only=True):
     nodes: dict[str, Node]
 
 
-def load_packs(files: Mapping[str, bytes], catalog: Catalog, compiler: Compiler) -> Packs:
+def load_packs(
+    files: Mapping[str, bytes], catalog: Catalog, compiler: Compiler, read: Reader = documents.read
+) -> Packs:
     problems: list[Problem] = []
-    reader = _Reader(files, Clauses(compiler, problems), problems)
+    reader = _Reader(files, Clauses(compiler, problems), problems, read)
     for path in sorted(path for path in files if path.startswith("packs/")):
         reader.file(path)
     reader.documents()
@@ -100,8 +105,9 @@ def rulebook_of(
 class _Reader:
     """Collects documents by kind first: a runbook's permissions may name a program of another pack."""
 
-    def __init__(self, files: Mapping[str, bytes], clauses: Clauses, problems: list[Problem]) -> None:
+    def __init__(self, files: Mapping[str, bytes], clauses: Clauses, problems: list[Problem], read: Reader) -> None:
         self.files = files
+        self.read = read
         self.clauses = clauses
         self.problems = problems
         self.packs: dict[str, Pack] = {}
@@ -131,7 +137,7 @@ class _Reader:
             return
         if not is_pack and not any(f"packs/{pack}/pack.{ending}" in self.files for ending in ("yaml", "yml")):
             self.say(path, f"packs/{pack} has no pack.yaml: who owns it, and which version is it?")
-        nodes = read(path, self.files[path], self.problems)
+        nodes = self.read(path, self.files[path], self.problems)
         if is_pack:
             self.pack(path, pack, nodes)
             return
