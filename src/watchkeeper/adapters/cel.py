@@ -26,6 +26,7 @@ SOURCE_BYTES_MAX: Final = 2_048
 COMPREHENSIONS_MAX: Final = 4  # each may multiply the size of its input; four of them stay far from hurting
 ITERATIONS_MAX: Final = 10_000  # the library's own budget, named here and held to by the contract tests
 ENVIRONMENTS_MAX: Final = 1_024  # compiled scopes kept; a scope is 60 µs to make again
+EXPRESSIONS_MAX: Final = 20_000  # compiled expressions kept, some kilobytes each
 ERRORS_SHOWN_MAX: Final = 3
 UNKNOWN_DEPTH_MAX: Final = 8
 SCOPE_SHOWN_MAX: Final = 24
@@ -123,22 +124,29 @@ class CelCompiler:
     """Compiles and type-checks. Compiled scopes are shared: two rules with the same names cost one scope."""
 
     def compile(self, source: str, names: Mapping[str, str], expects: str) -> CelExpression:
-        if len(source.encode("utf-8", "surrogatepass")) > SOURCE_BYTES_MAX:
-            raise Malformed("", f"the expression is longer than {SOURCE_BYTES_MAX} bytes; split it into clauses")
-        if not source.strip():
-            raise Malformed("", "the expression is empty")
-        environment = _environment(tuple(sorted(names.items())))
-        try:
-            program = environment.compile(source)
-            tree = program.serialize()
-        except (RuntimeError, ValueError, TypeError) as wrong:
-            raise Malformed("", _sentence(source, str(wrong), names)) from wrong
-        wanted = _TYPES[expects]
-        found = program.return_type()
-        if wanted != "dyn" and found != cel.Type.DYN and found != cel.Type(wanted):
-            raise Malformed("", f"{_shown(source)} answers {str(found).lower()}, expected {expects}")
-        references = _references(source, tree, names)
-        return CelExpression(source, program, names, references, expects)
+        return _compiled(source, tuple(sorted(names.items())), expects)
+
+
+@lru_cache(maxsize=EXPRESSIONS_MAX)
+def _compiled(source: str, scope: tuple[tuple[str, str], ...], expects: str) -> CelExpression:
+    """One expression, shared by all who write the same: it holds no state. A refusal is not kept."""
+    names = dict(scope)
+    if len(source.encode("utf-8", "surrogatepass")) > SOURCE_BYTES_MAX:
+        raise Malformed("", f"the expression is longer than {SOURCE_BYTES_MAX} bytes; split it into clauses")
+    if not source.strip():
+        raise Malformed("", "the expression is empty")
+    environment = _environment(scope)
+    try:
+        program = environment.compile(source)
+        tree = program.serialize()
+    except (RuntimeError, ValueError, TypeError) as wrong:
+        raise Malformed("", _sentence(source, str(wrong), names)) from wrong
+    wanted = _TYPES[expects]
+    found = program.return_type()
+    if wanted != "dyn" and found != cel.Type.DYN and found != cel.Type(wanted):
+        raise Malformed("", f"{_shown(source)} answers {str(found).lower()}, expected {expects}")
+    references = _references(source, tree, names)
+    return CelExpression(source, program, names, references, expects)
 
 
 @lru_cache(maxsize=ENVIRONMENTS_MAX)
