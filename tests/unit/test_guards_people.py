@@ -227,6 +227,8 @@ class TestFreeze:
         found = freeze(a_proposal(), a_situation(freezes=windows))
         assert said(found) == ("pass", "None of 3 freezes closes these targets now.")
         assert found.until_at == AT + MINUTE
+        two = (a_freeze(from_at=AT + 2 * MINUTE), a_freeze(from_at=AT + MINUTE))
+        assert freeze(a_proposal(), a_situation(freezes=two)).until_at == AT + MINUTE
         assert freeze(a_proposal(), a_situation(freezes=(a_freeze(scope=ELSEWHERE),))).until_at is None
 
 
@@ -271,6 +273,14 @@ class TestExclusion:
             "pass",
             "None of 2 exclusions covers these targets.",
         )
+
+    def test_one_that_binds_is_found_behind_one_that_does_not_yet(self):
+        exclusions = (
+            an_exclusion(id="EX-0", from_at=AT + TICK),
+            an_exclusion(scope=ELSEWHERE),
+            an_exclusion(id="EX-2"),
+        )
+        assert exclusion(a_proposal(), a_situation(exclusions=exclusions)).evidence["exclusion"] == "EX-2"
 
     def test_binds_people(self):
         situation = a_situation(exclusions=(an_exclusion(),))
@@ -334,6 +344,10 @@ class TestDeploy:
             "The deploy of payments-api (dpl_1) should have ended at 03:04 UTC and has not.",
         )
         assert deploy(a_proposal(), a_situation(deploys=(a_deploy(until_at=AT + TICK),))).outcome is Outcome.HOLD
+
+    def test_one_target_of_several_is_enough(self):
+        proposal = a_proposal(targets=(a_target("a"), a_target("b", service="component:default/search")))
+        assert deploy(proposal, a_situation(deploys=(a_deploy(service="search"),))).outcome is Outcome.ASK
 
     def test_elsewhere(self):
         found = deploy(a_proposal(), a_situation(deploys=(a_deploy(service="search"),)))

@@ -71,7 +71,9 @@ class TestAttempts:
     @pytest.mark.parametrize(("ended_at", "outcome"), [(AT - HOUR, Outcome.PASS), (AT - HOUR + TICK, Outcome.REFUSE)])
     def test_the_window_ends(self, ended_at, outcome):
         proposal = a_proposal(limits=Limits(attempts=1))
-        assert attempts(proposal, a_situation(attempts=(tried(1, ended_at),))).outcome is outcome
+        found = attempts(proposal, a_situation(attempts=(tried(1, ended_at),)))
+        assert found.outcome is outcome
+        assert found.until_at == (ended_at + HOUR if outcome is Outcome.REFUSE else None)
 
     def test_each_target_is_counted_alone(self):
         proposal = a_proposal(limits=Limits(attempts=2), targets=(a_target(), a_target("b")))
