@@ -119,7 +119,7 @@ def test_what_does_not_start_in_time_lapses(more, words):
     assert words in end.why
     assert "2026-03-01T03:10:00" in end.why
     run = machine.advance(run, Ended(at=at(600_001), status=end.status, why=end.why))
-    assert run.state == "as before, nothing was sent"
+    assert run.state == "web-1: as before, nothing was sent"
 
 
 def test_a_guard_that_says_no_at_the_start_ends_the_run_stopped():

@@ -165,7 +165,10 @@ def _fits(runbook: Runbook, name: str, parameter: Parameter, value: Any) -> Any:
     wrong = ""
     match parameter.type:
         case "duration" if isinstance(value, str):
-            value = duration_ms(value)
+            try:
+                value = duration_ms(value)
+            except ValueError as no:
+                raise ValueError(f"{where}: {no}") from no
         case "integer" | "duration":
             if not isinstance(value, int) or isinstance(value, bool):
                 wrong = "not a whole number"

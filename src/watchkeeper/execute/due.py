@@ -29,6 +29,7 @@ from watchkeeper.execute.run import (
 )
 from watchkeeper.execute.state import OPEN, PASSED, Branch, Run, StepState
 from watchkeeper.execute.undo import States, Steps, state_in, uncertain, undoing_path
+from watchkeeper.execute.words import left
 from watchkeeper.guards.situation import Target
 from watchkeeper.packs.runbook import Step, StepKind
 from watchkeeper.values import Instant, duration_text, ms_between, rfc3339
@@ -76,11 +77,7 @@ def _before(run: Run, now: Instant) -> tuple[Command, ...]:
     if now >= until:
         waited = "its start" if run.admitted else run.opened.waiting_for or "its admission"
         why = f"it was to start by {rfc3339(until)} and waited for {waited}"
-        return (
-            End(
-                run=run.id, start_by_at=now + FRESH, status=Status.LAPSED, why=why, state="as before, nothing was sent"
-            ),
-        )
+        return (End(run=run.id, start_by_at=now + FRESH, status=Status.LAPSED, why=why, state=left(run)),)
     sleep = Sleep(run=run.id, start_by_at=until, until_at=until)
     if run.admitted and not run.paused:
         return Begin(run=run.id, start_by_at=until), sleep

@@ -44,7 +44,7 @@ from watchkeeper.execute.settle import end, leave, left_why, move, settle
 from watchkeeper.execute.state import Branch, Leaving, Reason, Run, StepState
 from watchkeeper.execute.steps import HANDLERS as STEPS
 from watchkeeper.execute.tree import Spot, fresh
-from watchkeeper.execute.words import NOTHING, left
+from watchkeeper.execute.words import left
 from watchkeeper.packs.runbook import OnFailure, OnStop, StepKind
 
 ALWAYS_STAY: Final = frozenset({"stop", "exclusion"})  # guards whose "no" never leads to an undo
@@ -212,7 +212,7 @@ def _ended(run: Run, event: Ended) -> Run:
     wanted = run.ending is not None and run.ending.status is event.status
     if event.status is not Status.CLOSED and not unstarted and not wanted:
         raise Conflict(f"run {run.id} is {run.status}: it does not end {event.status} here")
-    state = event.state or (left(run) if run.effects else NOTHING)
+    state = event.state or left(run)
     return replace(run, status=event.status, ended_at=event.at, why=event.why, state=state, doubts=())
 
 
