@@ -34,6 +34,16 @@ def test_a_rule_with_several_values_stands_under_each():
     assert set(found.index) == {("alertname", "A"), ("alertname", "B")}
 
 
+def test_a_label_that_most_alerts_lack_is_the_last_choice():
+    assert book([rule("a", a_mute="", b="x")]).labels == ("b",)
+
+
+def test_a_rule_without_labels_is_always_a_candidate():
+    found = book([rule("a"), rule("b", alertname="B")])
+    assert found.unindexed == ("a",)
+    assert [one.name for one in found.candidates({})] == ["a"]
+
+
 def test_an_absent_label_is_the_empty_text():
     found = book([rule("a", maintenance=""), rule("b", alertname="B", maintenance="")])
     assert [one.name for one in found.candidates({"alertname": "A"})] == ["a"]

@@ -146,7 +146,7 @@ def _findable(rule: Rule, entity: Entity, catalog: Catalog) -> bool:
     value = (
         entity.name if annotation == "name" else entity.ref if annotation == "ref" else entity.keys.get(annotation, "")
     )
-    return bool(value) and entity in by_annotation(catalog, annotation, value)
+    return entity in by_annotation(catalog, annotation, value)
 
 
 def reached(
