@@ -103,6 +103,7 @@ def test_the_step_of_continue():
     proposal = a_proposal(needs=(a_need(step="a"), a_need(step="b", permitted=False)))
     assert first_no(ask(Moment.CONTINUE, for_step(proposal, "a"), a_situation())) is None
     assert first_no(ask(Moment.CONTINUE, for_step(proposal, "b"), a_situation())).guard == "permission"
+    assert first_no(ask(Moment.CONTINUE, for_step(proposal, "unheard-of"), a_situation())).guard == "permission"
 
 
 def test_evidence_is_hashable_everywhere():

@@ -8,7 +8,8 @@ from watchkeeper.guards.autonomy import autonomy, effective, mode_of
 from watchkeeper.guards.budget import budget
 from watchkeeper.guards.corroboration import corroboration
 from watchkeeper.guards.dependency import dependency
-from watchkeeper.guards.finding import Outcome, answer_key
+from watchkeeper.guards.finding import Moment, Outcome, answer_key
+from watchkeeper.guards.order import ask, first_no
 from watchkeeper.guards.risk import risk
 from watchkeeper.guards.situation import DependencyState, Health, Measured, Seen
 from watchkeeper.packs.rule import Mode, Risk
@@ -276,12 +277,12 @@ class TestAutonomy:
             ),
             (
                 a_ladder(Mode.SUGGEST),
-                "pass",
+                "ask",
                 "The ladder stands at suggest: that is what it has earned here (no agreement measured yet).",
             ),
             (
                 a_ladder(ceiling=Mode.OBSERVE),
-                "pass",
+                "ask",
                 "The ladder stands at observe: that is the rule's own ceiling.",
             ),
             (
@@ -291,7 +292,7 @@ class TestAutonomy:
             ),
             (
                 a_ladder(demoted=Mode.OBSERVE, demotion="harm report by ola"),
-                "pass",
+                "ask",
                 "The ladder stands at observe: that is a demotion (harm report by ola).",
             ),
             (
@@ -306,6 +307,12 @@ class TestAutonomy:
         assert said(found) == (outcome, reason)
         assert found.evidence["mode"] == effective(ladder)[0].value
         assert bool(found.change) is (effective(ladder)[0] is not Mode.AUTO)
+
+    def test_clear_at_auto_alone(self):
+        """A rule demoted between decision and start does not start, whatever it was demoted to."""
+        for mode in Mode:
+            findings = ask(Moment.START, a_proposal(), a_situation(ladder=a_ladder(mode)))
+            assert (first_no(findings) is None) is (mode is Mode.AUTO)
 
     def test_all_four_inputs_are_on_record(self):
         ladder = a_ladder(Mode.APPROVE, granted=Mode.SUGGEST, grant="grn_1", ceiling=Mode.APPROVE, demoted=Mode.SUGGEST)

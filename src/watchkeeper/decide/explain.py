@@ -48,8 +48,7 @@ def explain(decision: Decision) -> Explanation:
     )
     decided = tuple(each for each in not_clear if each.outcome is strictest)
     also = tuple(each for each in not_clear if each.outcome is not strictest)
-    ladder = tuple(each.change for each in decision.findings if each.guard == "autonomy" and each.change)
-    changes = dict.fromkeys([*[each.change for each in (*decided, *also) if each.change], *ladder])
+    changes = dict.fromkeys(each.change for each in (*decided, *also) if each.change)
     return Explanation(
         sentence=sentence(decision),
         counts=_counts(decision),

@@ -47,14 +47,16 @@ def effective(ladder: Ladder) -> tuple[Mode, str]:
 
 
 def autonomy(proposal: Proposal, situation: Situation) -> Finding:
-    """Asks in mode approve. In observe and suggest it passes: the mode itself gives those verdicts."""
+    """Clear at auto alone. In observe and suggest the mode gives the verdict before any ask counts; that it asks there
+    too keeps a run from starting whose rule was demoted after the decision.
+    """
     if is_person(proposal):
         return _PERSON
     ladder = situation.ladder
     mode, binds = effective(ladder)
     return Finding(
         guard="autonomy",
-        outcome=Outcome.ASK if mode is Mode.APPROVE else Outcome.PASS,
+        outcome=Outcome.PASS if mode is Mode.AUTO else Outcome.ASK,
         reason=_words(ladder, mode, binds),
         evidence={
             "cell": ladder.cell,

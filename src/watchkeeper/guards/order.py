@@ -75,8 +75,12 @@ def ask(moment: Moment, proposal: Proposal, situation: Situation) -> tuple[Findi
 
 
 def for_step(proposal: Proposal, step: str) -> Proposal:
-    """The proposal with only what this step requires: what *continue* asks of `permission`."""
-    return msgspec.structs.replace(proposal, needs=tuple(need for need in proposal.needs if need.step == step))
+    """The proposal with only what this step requires: what *continue* asks of `permission`.
+
+    A step that no need names is judged by all of them, so that a path nobody expected is not a step without bounds.
+    """
+    needs = tuple(need for need in proposal.needs if need.step == step)
+    return msgspec.structs.replace(proposal, needs=needs or proposal.needs)
 
 
 def first_no(findings: tuple[Finding, ...], answered: tuple[str, ...] = ()) -> Finding | None:
