@@ -112,6 +112,7 @@ BEYOND = (
     "looks like",
     "is empty: name at least one",
     "never fit",
+    "would decide what is dialled",
     "never end",
     "a check only looks",
     "it would allow nothing",

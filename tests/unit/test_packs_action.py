@@ -43,6 +43,10 @@ def test_a_program_is_used_like_any_action():
     assert book.risk_reasons == ("step see runs the pack's own program payments/flush",)
 
 
+def test_a_program_is_checked_and_not_run_yet():
+    assert packs(FILES).rulebook.runbooks["payments/look"].unbuilt == ("action payments/flush (step see)",)
+
+
 def test_its_digest_covers_the_program():
     one = packs(FILES).rulebook.actions["payments/flush"].digest
     other = (

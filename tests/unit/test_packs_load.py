@@ -404,6 +404,18 @@ RUNBOOKS = [
         "never fit in 60000 ms",
     ),
     (steps("{id: a, verify: {command: ls}}"), "7:33", "spec.steps[0].verify.command", "a command is a list of words"),
+    (
+        steps('{id: a, verify: {tcp: "${alert.labels.host}:80"}}'),
+        "7:29",
+        "spec.steps[0].verify.tcp",
+        "'alert.labels.host' would decide what is dialled; only an attribute of the target may",
+    ),
+    (
+        steps('{id: a, verify: {promql: {query: up, server: "${alert.labels.prom}"}}}'),
+        "7:32",
+        "spec.steps[0].verify.promql",
+        "would decide what is dialled",
+    ),
     (steps("{id: a, parallel: {max: 2}}"), "7:7", "spec.steps[0].steps", "is missing: expected a list"),
     (
         steps(f"{{id: a, foreach: {{in: hosts}}, steps: [{{id: b, {GET}}}]}}"),
@@ -682,6 +694,10 @@ class TestScopes:
         ).problems[0]
         assert problem.severity == "warning"
         assert "this rule finds no target" in problem.message
+
+
+def test_an_attribute_of_the_target_may_be_dialled():
+    assert packs(runbook(*steps('{id: a, verify: {tcp: "${target.host}:80"}}'))).problems == ()
 
 
 def test_a_restart_without_a_check_gets_the_probe_the_action_ships():

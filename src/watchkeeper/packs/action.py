@@ -98,6 +98,8 @@ ACTIONS: Final[dict[str, ActionFacts]] = {
 # What parses and cannot be performed by this release: such a runbook is refused by `apply` and never starts.
 UNBUILT_VIA: Final = (Via.SSH, Via.KUBE, Via.AGENT)
 UNBUILT_STORES: Final = ("vault",)
+PROGRAMS_BUILT: Final = False  # whether this release runs a pack's own programs
+PROGRAMS_BUILT: Final = False  # whether this release runs a pack's own programs
 STORES: Final = ("file", "env", "vault")
 
 

@@ -6,8 +6,10 @@ from typing import Any, Final
 from watchkeeper.documents import Fields, Kind, path_join, wrong
 from watchkeeper.packs.clauses import Clauses
 from watchkeeper.packs.runbook import Verification
+from watchkeeper.packs.template import expressions_in
 
 PROBES: Final = {"http": "url", "tcp": "address", "command": "argv", "promql": "query"}  # the short form's argument
+DIALLED: Final = ("address", "server")  # a URL has its own rules when it is worked out
 SUCCESSES_MAX: Final = 1_000
 WITHIN_MAX_MS: Final = 86_400_000
 
@@ -62,6 +64,11 @@ def _arguments(
             wrong(clauses.problems, node, place, f"a {probe} probe needs {short!r}")
     else:
         arguments = {short: clauses.tree(node, place, scope, secret)}
+    for name in DIALLED:
+        for expression in expressions_in(arguments.get(name)):
+            if any(len(path) != 2 or path[0] != "target" for path in expression.references):
+                what = f"'{expression.source}' would decide what is dialled; only an attribute of the target may"
+                wrong(clauses.problems, node, place, what, expected='such as "${target.host}:5432"')
     wanted = list if short == "argv" else None
     if wanted is list and not isinstance(arguments.get(short), list):
         wrong(clauses.problems, node, place, "a command is a list of words, such as [systemctl, is-active, web]")
