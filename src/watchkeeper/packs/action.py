@@ -99,7 +99,6 @@ ACTIONS: Final[dict[str, ActionFacts]] = {
 UNBUILT_VIA: Final = (Via.SSH, Via.KUBE, Via.AGENT)
 UNBUILT_STORES: Final = ("vault",)
 PROGRAMS_BUILT: Final = False  # whether this release runs a pack's own programs
-PROGRAMS_BUILT: Final = False  # whether this release runs a pack's own programs
 STORES: Final = ("file", "env", "vault")
 
 
