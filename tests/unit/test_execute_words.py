@@ -182,3 +182,24 @@ def test_the_driver_drops_what_does_not_fit_and_never_loops(monkeypatch):
     monkeypatch.setattr(driver, "ROUNDS_MAX", 2)
     with pytest.raises(RuntimeError, match="more than 2 rounds"):
         Memory(plan(do("a")), opened(), World()).drive()
+
+
+def test_a_joined_group_without_room_is_quiet_once_a_covered_doubt_fills_it():
+    once = do("x", effect=Effect.ONCE, undo="safe")
+    a_plan = plan(do("a"), parallel("p", once, do("y"), most=1, with_previous=True))
+    events = (
+        opened(), STARTED, StepDue(at=at(), path="a"), sent("a"), done("a"), StepDue(at=at(), path="p"),
+        StepDue(at=at(), path="p/x"), sent("p/x"), CancelAsked(at=at(), by="ann"),
+        Doubted(at=at(), path="p/x", attempt=1, why="lost"),
+    )  # fmt: skip
+    run = machine.fold(a_plan, events)
+    assert run.root.undoing == ("p/x",)
+
+
+def test_a_group_lists_no_more_than_it_has_room_for():
+    a_plan = plan(parallel("p", do("x"), do("y"), do("z"), most=2))
+    run = machine.fold(a_plan, (opened(), STARTED, StepDue(at=at(), path="p")))
+    assert [command.path for command in machine.pending(run, at())[:-1]] == ["p/x", "p/y"]
+    run = machine.advance(run, StepDue(at=at(), path="p/y"))
+    assert [command.path for command in machine.pending(run, at())[:-1]] == ["p/x", "p/y"]
+    assert [type(command).__name__ for command in machine.pending(run, at())] == ["Evaluate", "Perform", "Sleep"]

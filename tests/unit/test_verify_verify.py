@@ -136,3 +136,9 @@ def test_the_sentence_without_a_reason():
     state = observe(state, Sample(at=at(0), seen=Seen.UNHEALTHY))
     assert why(state, Result.UNHEALTHY).endswith("no reason given")
     assert state.deadline_at == at(10)
+
+
+def test_a_row_that_is_complete_only_after_the_deadline_does_not_pass():
+    state = begin(spec(successes=1), T0)
+    assert result(observe(state, Sample(at=at(10), seen=Seen.HEALTHY)), at(10)) is Result.HEALTHY
+    assert result(observe(state, Sample(at=at(10.001), seen=Seen.HEALTHY)), at(11)) is Result.INCONCLUSIVE
