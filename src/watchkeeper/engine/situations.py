@@ -140,7 +140,7 @@ class Situations:
             at=now,
             epoch=world.epoch,
             configuration=configuration.digest,
-            versions=self._versions(refs),
+            versions=self._versions(refs, runbook.needs),
             alert=facts,
             ladder=self._ladder(proposal, rule, runbook, facts, now),
             clock=world.clock,
@@ -224,12 +224,11 @@ class Situations:
             if ref in catalog.entities
         }
 
-    def _versions(self, refs: Iterable[str]) -> dict[str, int]:
+    def _versions(self, refs: Iterable[str], needs: Iterable[str]) -> dict[str, int]:
+        """Every version that a finding may name: one that is left out would count as never raised."""
         world = self._world
-        found = {key: world.number(key) for key in COMPARED}
-        for ref in refs:
-            found[f"target:{ref}"] = world.number(f"target:{ref}")
-        return found
+        keys = (*COMPARED, *(f"target:{ref}" for ref in refs), *(f"dependency:{ref}" for ref in needs))
+        return {key: world.number(key) for key in keys}
 
     def _blast_of(self, refs: tuple[str, ...]) -> tuple[str, ...]:
         if refs not in self._blast:

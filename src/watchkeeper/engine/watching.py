@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
+from watchkeeper.catalog.catalog import by_alias
 from watchkeeper.engine.action import Prober
 from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.records import HealthRecord, put
@@ -125,20 +126,22 @@ class Watching:
             await self._healthy(poll, seen is Verdict.HEALTHY, now, why)
 
     async def _healthy(self, poll: Poll, healthy: bool, now: Instant, why: str) -> None:
-        if not poll.entity:
+        named = by_alias(self._world.configuration.catalog, poll.entity)
+        if named is None:
             return
-        before = self._world.health.get(poll.entity)
-        record = HealthRecord(entity=poll.entity, healthy=healthy, at=now, why=why, every_ms=poll.every_ms)
-        self._world.health[poll.entity] = record
+        ref = named.ref
+        before = self._world.health.get(ref)
+        record = HealthRecord(entity=ref, healthy=healthy, at=now, why=why, every_ms=poll.every_ms)
+        self._world.health[ref] = record
         turned = before is None or before.healthy != healthy
-        written = self._written.get(poll.entity)
+        written = self._written.get(ref)
         if not turned and written is not None and ms_between(written, now) < RECORD_EVERY_MS:
             return
-        self._written[poll.entity] = now
-        bumps = (f"dependency:{poll.entity}",) if turned else ()
-        await self._scribe.commit(Commit(at=now, puts=(put(record, identity=poll.entity),), bumps=bumps))
+        self._written[ref] = now
+        bumps = (f"dependency:{ref}",) if turned else ()
+        await self._scribe.commit(Commit(at=now, puts=(put(record, identity=ref),), bumps=bumps))
         if turned:
-            await self.turned(f"dependency:{poll.entity}")
+            await self.turned(f"dependency:{ref}")
 
     async def turned(self, key: str) -> None:
         """A dependency's health turned: what it held is judged afresh."""
