@@ -45,7 +45,7 @@ MEMBERS: Final = (
     Member("search", "search"),
     Member("mailer", "mailer"),
     Member("billing", "billing", "critical", "", "finance"),
-    Member("ledger-host", "ledger-host", "critical", "", "finance"),
+    Member("ledger-host", "ledger-host", "critical", "", "ledger"),
 )
 
 

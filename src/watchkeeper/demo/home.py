@@ -1,0 +1,54 @@
+"""The demo's home: the example that lies beside this file, with the addresses of a fleet that runs.
+
+The files work as they stand; only the ports are put in.
+"""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
+
+from watchkeeper.demo.fleet import Fleet
+from watchkeeper.demo.loopback import HOST
+
+SUPERVISOR: Final = 9100  # the ports as the files have them
+FIRST: Final = 9101
+SINK: Final = 9199
+IGNORED: Final = b".watchkeeper/\n"
+
+
+def home_files(fleet: Fleet | None = None) -> dict[str, bytes]:
+    """Path -> content; with a fleet, its own addresses."""
+    found = {".gitignore": IGNORED, **dict(_read(files("watchkeeper.demo") / "example", ""))}
+    if fleet is None:
+        return found
+    ports = {FIRST + position: fleet.ports[name] for position, name in enumerate(fleet.members)}
+    ports |= {SUPERVISOR: fleet.supervisor_port, SINK: fleet.sink_port}
+    return {path: _moved(data, ports) for path, data in found.items()}
+
+
+def write(folder: Path, fleet: Fleet) -> None:
+    """Only where nothing is yet: a home that somebody has is theirs. Raises FileExistsError."""
+    for path, data in home_files(fleet).items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("xb") as new:
+            new.write(data)
+
+
+def _moved(data: bytes, ports: dict[int, int]) -> bytes:
+    """All at once: a port that was put in may be one that is to be moved."""
+    pieces = data.split(f"{HOST}:".encode())
+    moved = [pieces[0]]
+    for piece in pieces[1:]:
+        number = piece[:4]
+        moved.append(str(ports.get(int(number), int(number))).encode() + piece[4:])
+    return f"{HOST}:".encode().join(moved)
+
+
+def _read(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    for each in sorted(folder.iterdir(), key=lambda one: one.name):
+        path = f"{prefix}{each.name}"
+        found += _read(each, f"{path}/") if each.is_dir() else [(path, each.read_bytes())]
+    return found
