@@ -94,6 +94,8 @@ class Commit(Struct, frozen=True, kw_only=True):
     `releases`: runs whose concurrency claims end (window claims stay until their window closes).
     `entries`: sealed ledger entries, pending until the sequencer integrates them, in commit order.
     `accepts`: deliveries to keep; `taken`: delivery ids that were taken apart.
+    Then all is applied in the order of the fields: a drop beside a put of the same document wins, a release ends
+    what the same commit claimed. What is unknown (drops, releases, taken) or known already (accepts) is passed over.
     """
 
     at: Instant
@@ -125,6 +127,10 @@ class Refused(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, frozen=True, kw_only=True):
+    """`revision` counts the writes, from 1. `position` is where it was first written and stays, so lists and cursors
+    do not move when it is written again.
+    """
+
     id: str
     revision: int
     position: int
@@ -132,7 +138,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """`next` is the cursor for the following page, None at the end."""
+    """`next` is the cursor for the following page, None at the end. A page of large documents may end early."""
 
     items: tuple[Row, ...]
     next: str | None = None
@@ -163,8 +169,9 @@ class EntryRow(Struct, frozen=True, kw_only=True):
 class Store(Protocol):
     """Everything durable. One instance owns the data of one node.
 
-    Raises `Unavailable` when the writer's queue is full or the disk is; an error of fsync or commit itself ends
-    the process, because nobody knows what was written.
+    Raises `Unavailable` when the writer's queue is full or the disk is, `Rejected` for what no store keeps (an unknown
+    kind or key, text that is not Unicode, a number or size out of bounds); an error of fsync or commit itself ends
+    the process, because nobody knows what was written. Cancelling a `commit` does not undo it.
     """
 
     async def commit(self, commit: Commit) -> Committed | Refused: ...

@@ -12,7 +12,7 @@ import pytest
 
 from watchkeeper.adapters import listing
 from watchkeeper.adapters.memory_store import MemoryStore, Moment
-from watchkeeper.adapters.sqlite import SqliteStore, connect, place, readers, schema
+from watchkeeper.adapters.sqlite import SqliteStore, connect, place, readers, reads, schema
 from watchkeeper.errors import Malformed, Rejected, Unavailable, Untrusted
 from watchkeeper.ledger.entry import Content, Entry, Erased, Kind, erasure, seal
 from watchkeeper.ledger.tree import leaf_hash, root_at
@@ -177,6 +177,16 @@ async def test_the_checks_come_in_their_order(store) -> None:
         del wrong[part]
 
 
+async def together(store: Store, *commits: Commit) -> list:
+    """All in one durable write, where there is such a thing."""
+    release = block(store) if isinstance(store, SqliteStore) else None
+    waiting = [asyncio.ensure_future(store.commit(one)) for one in commits]
+    await asyncio.sleep(0)
+    if release:
+        release()
+    return await asyncio.gather(*waiting)
+
+
 async def test_a_commit_of_nothing_is_one_all_the_same(store) -> None:
     first, second = await ok(store), await ok(store)
     assert second.position > first.position
@@ -185,11 +195,11 @@ async def test_a_commit_of_nothing_is_one_all_the_same(store) -> None:
 async def test_many_at_once_each_stand_and_fall_alone(store) -> None:
     """Ten want the one place, and the version moves on once: one of each wins, the others are told, none hangs."""
     claims = [commit(claims=(Claim(key="db", run=f"run_{n}", limit=1),), puts=(put(f"run_{n}"),)) for n in range(10)]
-    answers = await asyncio.gather(*(store.commit(one) for one in claims))
+    answers = await together(store, *claims)
     assert [isinstance(answer, Committed) for answer in answers] == [True] + [False] * 9
     assert await store.count("run") == 1
     moves = [commit(expects=(("config", 0),), bumps=("config",)) for _ in range(10)]
-    answers = await asyncio.gather(*(store.commit(one) for one in moves))
+    answers = await together(store, *moves)
     assert sum(isinstance(answer, Committed) for answer in answers) == 1
     assert await store.versions() == {"config": 1}
 
@@ -204,13 +214,49 @@ async def test_commits_at_once_see_each_other_in_order(store) -> None:
         commit(releases=("r",)),
         commit(puts=(put(body=b"4", expect=1),), claims=(Claim(key="db", run="s", limit=1),)),
     ]
-    answers = await asyncio.gather(*(store.commit(step) for step in steps))
+    answers = await together(store, *steps)
     assert all(isinstance(answer, Committed) for answer in answers), answers
     row = await store.get("run", "run_1")
     assert (row.revision, row.body) == (2, b"4")
     assert row.position > answers[2].position
     assert [claim.run for claim in await store.claims(AT)] == ["s"]
     assert (await store.find("run", {"state": "open"})).items == ()
+
+
+async def test_claims_taken_and_given_back_in_one_write_count_as_if_one_after_the_other(store) -> None:
+    await ok(store, claims=(Claim(key="host", run="old", limit=2, units=2), Claim(key="zone", run="old", limit=1)))
+    host = [Claim(key="host", run=f"run_{n}", limit=2) for n in range(3)]
+    short = Claim(key="attempts", run="run_1", limit=1, until_at=AT + HOUR)
+    answers = await together(
+        store,
+        commit(claims=(host[0],)),
+        commit(releases=("old",)),
+        commit(releases=("old",), claims=(host[0],)),
+        commit(claims=(host[1], short)),
+        commit(claims=(host[2],)),
+        commit(releases=("run_1",)),
+        commit(claims=(host[2],)),
+        Commit(at=AT + HOUR - timedelta(microseconds=1), claims=(short,)),
+        Commit(at=AT + HOUR, claims=(short,)),
+    )
+    assert [isinstance(answer, Committed) for answer in answers] == [
+        False, True, True, True, False, True, True, False, True,
+    ]  # fmt: skip
+    assert sorted(claim.run for claim in await store.claims(AT, "host")) == ["run_0", "run_2"]
+    assert await store.claims(AT, "zone") == ()
+
+
+async def test_a_document_dropped_and_written_in_one_write_is_new(store) -> None:
+    await ok(store, puts=(put(), put(), put("run_2", keys={"state": "open"})))
+    answers = await together(
+        store,
+        commit(drops=(Drop(kind="run", id="run_1"),)),
+        commit(puts=(put(expect=2),)),
+        commit(puts=(put(body=b"new", expect=0),)),
+        commit(puts=(put(body=b"newer", expect=1),)),
+    )
+    assert [isinstance(answer, Committed) for answer in answers] == [True, False, True, True]
+    assert [(row.id, row.revision) for row in (await store.find("run")).items] == [("run_1", 2), ("run_2", 1)]
 
 
 async def test_positions_rise_with_the_order_of_commits(store) -> None:
@@ -767,6 +813,7 @@ async def test_it_writes_as_it_promises(sqlite) -> None:
     connection = sqlite._writer._connection
     assert connection.pragma("synchronous") == 2
     assert connection.pragma("journal_mode") == "wal"
+    assert connection.pragma("wal_autocheckpoint") == 0  # SQLite's own would swallow an error
     assert sqlite.remark == ""
     strict = {row[1]: row[5] for row in connection.execute("PRAGMA table_list") if not row[1].startswith("sqlite_")}
     assert set(strict.values()) == {1}, strict
@@ -855,6 +902,39 @@ async def test_what_waits_together_is_one_durable_write(sqlite) -> None:
     release()
     await asyncio.gather(*waiting)
     assert sqlite._writer.batches == before + 1
+
+
+async def test_one_durable_write_is_bounded_in_bytes(sqlite) -> None:
+    release = block(sqlite)
+    body = bytes(3_000_000)
+    waiting = [asyncio.ensure_future(sqlite.commit(commit(puts=(put(f"run_{n}", body=body),)))) for n in range(5)]
+    await asyncio.sleep(0)
+    before = sqlite._writer.batches
+    release()
+    await asyncio.gather(*waiting)
+    assert sqlite._writer.batches == before + 3
+
+
+async def test_listing_by_a_key_reads_its_index(sqlite) -> None:
+    plans: list[str] = []
+
+    class Explained:
+        def __init__(self, connection: apsw.Connection) -> None:
+            self.connection = connection
+
+        def execute(self, sql, bindings):
+            plans.extend(row[3] for row in self.connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings))
+            return self.connection.execute(sql, bindings)
+
+    def found(connection: apsw.Connection) -> None:
+        asked = Explained(connection)
+        reads.find(asked, "run", {"target": "x"}, after=None, limit=10, oldest_first=False)
+        reads.find(asked, "run", {"target": ["x", "y"], "state": "open"}, after=5, limit=10, oldest_first=True)
+
+    await sqlite._readers.read(found)
+    searches = [plan for plan in plans if "doc_run" in plan]
+    assert len(searches) == 2
+    assert all("USING INDEX doc_run_" in plan for plan in searches), plans
 
 
 async def test_close_writes_what_waits_first(sqlite) -> None:

@@ -1,7 +1,9 @@
 """Laws of the store: whatever is asked, in whatever batches, disk and memory answer the same."""
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
@@ -113,13 +115,17 @@ async def everything(store) -> tuple:
 @settings(max_examples=50, deadline=None)
 def test_disk_and_memory_answer_the_same_whatever_the_batches(asked, limit) -> None:
     async def scene(folder: str) -> None:
-        from pathlib import Path
-
         memory, disk = MemoryStore(), SqliteStore.open(Path(folder) / "state")
         try:
             for batch in asked:
                 one = [await memory.commit(commit) for commit in batch]
-                two = await asyncio.gather(*(disk.commit(commit) for commit in batch))
+                gate = threading.Event()
+                blocked = disk._writer.job(lambda _, gate=gate: gate.wait(30))  # so that it is one durable write
+                waiting = [asyncio.ensure_future(disk.commit(commit)) for commit in batch]
+                await asyncio.sleep(0)
+                gate.set()
+                await blocked
+                two = await asyncio.gather(*waiting)
                 assert [type(answer) for answer in one] == [type(answer) for answer in two]
                 assert [a for a in one if not isinstance(a, Committed)] == [
                     a for a in two if not isinstance(a, Committed)
