@@ -29,6 +29,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "incident": ("state", "entity", "severity"),
     "track": (),
     "situation": (),
+    "judged": (),
     "decision": ("verdict", "rule", "alert", "incident", "episode", "service", "run"),
     "proposal": ("state", "rule", "episode", "target"),
     "run": ("state", "status", "runbook", "decision", "incident", "target", "rule"),

@@ -1,13 +1,17 @@
 """One engine over the memory store and a simulated world, started, crashed and started again."""
 
 import asyncio
+import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import structlog
 from world import HOME, Fleet, FleetProber, Told, actions, catalog
+
 from watchkeeper.adapters.cel import CelCompiler
 from watchkeeper.adapters.memory_store import MemoryStore
 from watchkeeper.approve.people import Actor, Grant
@@ -19,6 +23,8 @@ from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.sequencer import Sequencer
 from watchkeeper.home.configuration import Configuration, compile_home
 from watchkeeper.report.scrub import Scrubber
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ALICE = Actor(name="alice", roles=frozenset({"admin", "approver", "operator"}), groups=("group:default/ops",), identity="idn_a")
@@ -199,7 +205,7 @@ class Rig:
                         "startsAt": starts.isoformat().replace("+00:00", "Z"),
                         "endsAt": ends,
                         "generatorURL": "",
-                        "fingerprint": f"{alert}{service}".encode().hex()[:16].ljust(16, "0"),
+                        "fingerprint": hashlib.sha256(f"{alert} {service}".encode()).hexdigest()[:16],
                     }
                 ],
             }

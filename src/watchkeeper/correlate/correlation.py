@@ -105,6 +105,10 @@ class Correlation:
                 pairs.append((known, after))
         return self._changes(tuple(pairs), track)
 
+    def restart(self) -> None:
+        """Forget everything: for another catalogue, in which an entity's parents may be others. `restore` follows."""
+        self.__dict__.update(Correlation().__dict__)
+
     def restore(self, alerts: Iterable[Alert], tracks: Iterable[Track] = ()) -> None:
         """Takes in what was persisted, before any signal. Any order."""
         self._tracks.update(((track.group, track.fingerprint), track) for track in tracks)

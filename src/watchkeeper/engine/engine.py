@@ -25,10 +25,12 @@ from watchkeeper.engine.changes import Changes, Compile, ReadFolder
 from watchkeeper.engine.clock import Clock, ClockGuard
 from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.identities import Identities
+from watchkeeper.engine.incidents import Incidents
 from watchkeeper.engine.intake import Intake, SignalReader
 from watchkeeper.engine.judge import Judge, Opening, plan_of
 from watchkeeper.engine.lease import Lease
 from watchkeeper.engine.limits import Limits
+from watchkeeper.engine.mapping import mapped_of
 from watchkeeper.engine.moments import RunMoments
 from watchkeeper.engine.outbox import Outbox, messages
 from watchkeeper.engine.outputs import Outputs
@@ -126,6 +128,7 @@ class Engine:
             lambda: sum(1 for each in self.identities.identities.values() if each.human),
         )
         self.watching = Watching(self.scribe, self.world, self.pipeline, prober)
+        self.incidents = Incidents(self.scribe, self.correlation, self.tell)
         self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files)
         self._clock_guard = ClockGuard()
         self._end_leftover = end_leftover
@@ -330,7 +333,7 @@ class Engine:
             if live.decision.alert == alert:
                 live.mailbox.put_nowait(NoLongerNeeded(at=self.clock.now(), why=why))
 
-    def notices(self, found: Iterable[Notice]) -> tuple[Put, ...]:
+    def notices(self, found: Iterable[Notice], only: str = "") -> tuple[Put, ...]:
         settings = self.world.configuration.settings.notify
         stored: list[Put] = []
         for notice in found:
@@ -342,6 +345,8 @@ class Engine:
                 kind=notice.kind.value,
             )
             first_at = after_ms(notice.at, settings.tell_after_ms if notice.delayed else 0)
+            if only:
+                routes = tuple(route for route in settings.routes if route.name == only)
             full = replace(notice, checkpoint=self.sequencer.checkpoint)
             ways = [(route.name, route.channel, route.data()) for route in routes]
             stored.extend(put(message) for message in messages(full, ways, first_at))
@@ -352,9 +357,9 @@ class Engine:
             if each.kind == "message":
                 self.outbox.add(read_message(each))
 
-    async def tell(self, notice: Notice) -> int:
-        """Store a notice and send it; the number of routes that carry it."""
-        stored = self.notices((notice,))
+    async def tell(self, notice: Notice, only: str = "") -> int:
+        """Store a notice and send it; the number of routes that carry it. `only` names one, whatever it matches."""
+        stored = self.notices((notice,), only)
         if stored:
             await self.scribe.commit(Commit(at=self.clock.now(), puts=stored))
             self.told(stored)
@@ -464,9 +469,34 @@ class Engine:
         """Another configuration is in force: approvals of the old one lapse, everything that fires is judged again."""
         self.world.compiled[configuration.digest] = configuration
         self.world.configuration = configuration
+        await self._map_again()
         self.watching.configure()
         await self._lapse_approvals()
         await self.pipeline.rejudge_all("the configuration changed")
+
+    async def _map_again(self) -> None:
+        """Every alert is brought to its place in the new catalogue; an entity that is new is no longer unmapped."""
+        reader, catalog = SignalReader(self.world), self.world.configuration.catalog
+        before = tuple(self.correlation.alerts())
+        alerts = [replace(alert, mapped=mapped_of(alert, reader.source(alert.source), catalog)) for alert in before]
+        tracks = [track async for track in self._all(Track, {})]
+        for alert in before:
+            self.witnesses.saw(alert, None)
+        self.world.failing.clear()
+        self.correlation.restart()
+        self.correlation.restore(alerts, tracks)
+        self.correlation.tick(self.clock.now())
+        puts: list[Put] = []
+        for alert in alerts:
+            self.witnesses.saw(None, alert)
+            if alert.entity and alert.resolved_at is None:
+                self.world.failing[alert.entity].add(alert.id)
+            puts.append(put(alert, incident=self.correlation.incident_id_of(alert.id) or ""))
+            incident = self.correlation.incident_of(alert.id)
+            if incident is not None:
+                puts.append(put(incident))
+        if puts:
+            await self.scribe.commit(Commit(at=self.clock.now(), puts=tuple(puts)))
 
     async def _tick(self) -> None:
         forgotten_ms = self.clock.monotonic_ms()
@@ -490,10 +520,7 @@ class Engine:
             if approval.path:
                 present = replace(present, configuration=approval.configuration)
             elif approval.episode:
-                alert = self.correlation.alert(approval.episode)
-                if alert is not None:
-                    facts = facts_of(alert, self.correlation, self.witnesses, now)
-                    present = replace(present, firing=facts.firing and not facts.stale, severity=facts.severity)
+                present = self._standing(approval.episode, present, now)
             after = lapse(approval, present, now)
             if after.state is approval.state:
                 continue
@@ -501,6 +528,17 @@ class Engine:
             await self.scribe.commit(Commit(at=now, puts=(put(after),)))
             if after.state in {State.LAPSED, State.VOID} and after.episode and present.firing:
                 self.pipeline.now(after.episode, "its approval lapsed", "watchkeeper")
+
+    def _standing(self, episode: str, present: Standing, now: Instant) -> Standing:
+        """Whether the episode still fires. One that is not held in memory any more has ended."""
+        alert = self.correlation.alert(episode)
+        if alert is None:
+            members = (
+                facts_of(each, self.correlation, self.witnesses, now) for each in self.correlation.members(episode)
+            )
+            return replace(present, firing=any(each.firing and not each.stale for each in members))
+        facts = facts_of(alert, self.correlation, self.witnesses, now)
+        return replace(present, firing=facts.firing and not facts.stale, severity=facts.severity)
 
     async def _expire(self) -> None:
         """Holds and freezes that ran out no longer bind; what they held is judged again."""

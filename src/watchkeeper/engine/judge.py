@@ -22,11 +22,12 @@ from watchkeeper.decide.episode import Due, LastRun, NotDue, Present, due
 from watchkeeper.decide.match import Matched, Miss, Missed, match
 from watchkeeper.decide.target import NoTarget, Subject, Untargeted, targets_of
 from watchkeeper.engine.facts import facts_of
-from watchkeeper.engine.records import RunRecord, Waiting, encoder, put
+from watchkeeper.engine.records import JudgedRecord, RunRecord, Waiting, encoder, put
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import Decided, World
+from watchkeeper.execute.bindings import parameters
 from watchkeeper.execute.run import Opened, Plan
 from watchkeeper.guards.autonomy import mode_of
 from watchkeeper.guards.finding import Finding, Outcome
@@ -60,6 +61,8 @@ class Judged(Struct, frozen=True, kw_only=True):
 
     decision: Decision
     situation: Situation
+    proposal: Proposal | None = None
+    untargeted: Untargeted | None = None
     opening: Opening | None = None
     approval: Approval | None = None
 
@@ -170,7 +173,7 @@ class Judge:
         why = because or reason.value
         if isinstance(targets, NoTarget):
             return await self._untargeted(rule, runbook, row, facts, targets, now, follows=follows, because=why)
-        arguments = self._arguments(rule, facts, targets, now)
+        arguments, broken = self._arguments(rule, runbook, facts, targets, now)
         proposal = self._situations.proposal(rule, runbook, targets, arguments, facts, now)
         rivals = self._rivals(rule, targets, facts, matched, now)
         groups, regions = self._witnesses.say(rule, alert, now)
@@ -186,7 +189,7 @@ class Judge:
                 regions=regions,
                 rivals=rivals,
                 unknown_clause=row.unknown_clause,
-                broken_clause=row.broken_clause,
+                broken_clause=row.broken_clause or broken,
             )
 
         judged = await self.propose(
@@ -212,9 +215,8 @@ class Judge:
         for attempt in range(TRIES_MAX + 1):
             now = self._scribe.clock.now()
             situation = read(now)
-            answers = self._answers(proposal)
-            if answers:
-                situation = self._bound(proposal, situation, answers)
+            if self._answers(proposal):
+                situation = self._bound(proposal, situation)
             if attempt == TRIES_MAX and refused is not None:
                 situation = replace(situation, unread={**situation.unread, "attempts": f"contention: {refused.why}"})
             decision = decide(
@@ -236,7 +238,7 @@ class Judge:
             log.info("decided afresh", decision=decision.id, what=outcome.what, key=outcome.key)
         raise AssertionError("a held decision claims nothing, so it cannot be refused")
 
-    def _bound(self, proposal: Proposal, situation: Situation, answers: tuple[str, ...]) -> Situation:
+    def _bound(self, proposal: Proposal, situation: Situation) -> Situation:
         """The situation with its answers, unless what they were bound to has changed: then they are void and said to be."""
         binding = binding_of(proposal, situation, mode_of(proposal, situation))
         for each in tuple(self._world.approvals.values()):
@@ -246,7 +248,7 @@ class Judge:
             now = lapse(each, present, situation.at)
             if now.state is not State.APPROVED:
                 self._seats.approval_ended(now)
-        return replace(situation, answered=self._answers(proposal) and answers)
+        return replace(situation, answered=self._answers(proposal))
 
     def _prepare(self, proposal: Proposal, runbook: Runbook, decision: Decision, situation: Situation) -> Judged:
         opening = approval = None
@@ -254,7 +256,7 @@ class Judge:
             opening = self._opening(proposal, runbook, decision, situation)
         elif decision.verdict is Verdict.ASK:
             approval = request(decision, run="", epoch=situation.epoch, answered=situation.answered)
-        return Judged(decision=decision, situation=situation, opening=opening, approval=approval)
+        return Judged(decision=decision, situation=situation, proposal=proposal, opening=opening, approval=approval)
 
     def _opening(self, proposal: Proposal, runbook: Runbook, decision: Decision, situation: Situation) -> Opening:
         at = decision.at
@@ -292,7 +294,8 @@ class Judge:
     def _puts(self, judged: Judged, *, told: bool) -> tuple[tuple[Put, ...], tuple[Put, ...]]:
         decision = judged.decision
         run = judged.opening.record.id if judged.opening is not None else ""
-        puts = [put(judged.situation, identity=decision.situation), put(decision, run=run)]
+        beside = JudgedRecord(id=decision.id, proposal=judged.proposal, untargeted=judged.untargeted)
+        puts = [put(judged.situation, identity=decision.situation), put(beside), put(decision, run=run)]
         notices: list[Notice] = []
         if judged.opening is not None:
             puts.append(put(judged.opening.record))
@@ -413,24 +416,25 @@ class Judge:
         pack = self._situations.configuration.rulebook.packs.get(rule.pack)
         proposal = self._situations.proposal(rule, runbook, (), {}, facts, now)
         situation = self._situations.situation(proposal, rule, runbook, facts, now)
+        untargeted = Untargeted(
+            rule=rule.name,
+            rule_digest=rule.digest,
+            runbook=rule.runbook,
+            pack=rule.pack,
+            pack_version=pack.version if pack is not None else "",
+            missing=missing,
+            owner=rule.owner,
+            priority=rule.priority,
+        )
         decision = decide_untargeted(
-            Untargeted(
-                rule=rule.name,
-                rule_digest=rule.digest,
-                runbook=rule.runbook,
-                pack=rule.pack,
-                pack_version=pack.version if pack is not None else "",
-                missing=missing,
-                owner=rule.owner,
-                priority=rule.priority,
-            ),
+            untargeted,
             situation,
             clauses=row.clauses,
             engine=self._engine,
             follows=follows,
             because=because,
         )
-        judged = Judged(decision=decision, situation=situation)
+        judged = Judged(decision=decision, situation=situation, untargeted=untargeted)
         puts, notices = self._puts(judged, told=bool(follows))
         await self._scribe.commit(self._commit(judged, proposal, puts))
         self._seats.told(notices)
@@ -458,8 +462,13 @@ class Judge:
                 found.append(other)
         return found or [facts]
 
-    def _arguments(self, rule: Rule, facts: AlertFacts, targets: tuple[Target, ...], now: Instant) -> dict[str, object]:
-        """The runbook's parameters as literals. What cannot be answered stays away: the runbook's default stands."""
+    def _arguments(
+        self, rule: Rule, runbook: Runbook, facts: AlertFacts, targets: tuple[Target, ...], now: Instant
+    ) -> tuple[dict[str, object], str]:
+        """The runbook's parameters as literals of their types, and why they do not fit it ("" when they do).
+
+        What cannot be answered stays away: the runbook's default stands.
+        """
         bindings = self._situations.bindings(facts, targets[0], now)
         found: dict[str, object] = {}
         for name, value in rule.arguments.items():
@@ -468,7 +477,10 @@ class Judge:
                     found[name] = literal
                 case _:
                     continue
-        return found
+        try:
+            return parameters(runbook, found), ""
+        except ValueError as unfit:
+            return found, f"with: {unfit}"
 
     def _rivals(
         self,

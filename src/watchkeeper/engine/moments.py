@@ -19,6 +19,7 @@ from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import Expectation, World
+from watchkeeper.execute import machine
 from watchkeeper.execute.machine import Run
 from watchkeeper.execute.run import (
     ENDED,
@@ -40,6 +41,8 @@ from watchkeeper.guards.finding import Finding, Moment
 from watchkeeper.guards.order import ask, first_no, for_step
 from watchkeeper.guards.situation import Proposal, Situation
 from watchkeeper.ledger.entry import Content, Entry, Kind
+from watchkeeper.packs.action import ACTIONS
+from watchkeeper.packs.permission import permitted
 from watchkeeper.packs.rule import SETTLE_MS, Rule
 from watchkeeper.ports import Commit, Put
 from watchkeeper.report.notices import Notice, of_end
@@ -92,6 +95,12 @@ class RunMoments:
         no = self._no(live, command, proposal, situation)
         if no is not None:
             return Permitted(events=(_held(no, now, situation),), expects=expects)
+        denied = _denied(live, command)
+        if denied:
+            failed = Failed(
+                at=now, path=command.path, attempt=command.attempt, error="denied", why=denied, undo=command.undo
+            )
+            return Permitted(events=(failed,))
         intent = Intended(
             at=now,
             path=command.path,
@@ -228,6 +237,20 @@ class RunMoments:
                     place,
                     Expectation(run=live.run.id, runbook=live.plan.runbook.name, target=target.name, names=names),
                 )
+
+
+def _denied(live: Live, command: Perform) -> str:
+    """Why the runbook's own permissions do not cover this use, with the arguments as they will be sent; "" when they do.
+
+    What is free (`wait`, `notify`) touches no target and needs none. Source: CAPABILITIES 6.6, deny by default.
+    """
+    step = machine.step_at(live.run, command.path)
+    call = step.undo.call if command.undo and step.undo is not None else step.call
+    if call is None or (call.action in ACTIONS and ACTIONS[call.action].free):
+        return ""
+    runbook = machine.runbook_at(live.run, command.path)
+    bindings = machine.bindings(live.run, command.path)
+    return permitted(runbook.permissions, call.action, command.arguments, bindings)
 
 
 def _held(no: Finding, now: Any, situation: Situation) -> Held:

@@ -114,15 +114,23 @@ class Pipeline:
             commit, changed = self._relate(delivery, parsed)
             work.append((delivery, commit, changed))
         outcomes = await asyncio.gather(*(self._scribe.commit(commit) for _, commit, _ in work))
-        for (delivery, _, changed), outcome in zip(work, outcomes, strict=True):
+        for (delivery, commit, changed), outcome in zip(work, outcomes, strict=True):
             if not isinstance(outcome, Committed):
                 # Only this task takes deliveries, so a refusal means that two workers share one store.
                 raise SystemExit(f"watchkeeper: delivery {delivery.id} was taken by another process: {outcome.why}")
             self._failures.pop(delivery.id, None)
             self.taken += 1
             self._intake.pending = max(0, self._intake.pending - 1)
+            self._wake(commit.bumps)
             for alert in changed.values():
                 await self._judge.alert(alert, self._scribe.clock.now())
+
+    def _wake(self, keys: Iterable[str]) -> None:
+        """What was held for one of these is judged afresh."""
+        for key in keys:
+            for waiting in tuple(self._world.waiting.values()):
+                if key in waiting.names:
+                    self.now(waiting.alert, f"{key} changed")
 
     def _unread(self, delivery: Delivery, why: str) -> Parsed:
         letter = DeadLetter(
@@ -172,6 +180,9 @@ class Pipeline:
             changed[after.id] = after
             if self._unwell(after, well=after.resolved_at is not None) and after.entity:
                 bumps.add(f"dependency:{after.entity}")
+            symptom = f"symptom:{after.symptom}"
+            if before is None or before.state is not after.state:
+                bumps.update(name for each in self._world.waiting.values() for name in each.names if name == symptom)
         if changes.track is not None:
             puts.append(put(changes.track, identity=f"{changes.track.group}\x1f{changes.track.fingerprint}"))
         incidents.update(dict.fromkeys(changes.incidents))
@@ -242,6 +253,7 @@ class Pipeline:
         if puts:
             now = self._scribe.clock.now()
             await self._scribe.commit(Commit(at=now, puts=tuple(puts), bumps=tuple(sorted(bumps))))
+            self._wake(bumps)
             for alert in changed.values():
                 await self._judge.alert(alert, now)
 

@@ -12,7 +12,8 @@ from watchkeeper.correlate.alert import Alert
 from watchkeeper.correlate.incident import Incident
 from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import Decision
-from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
+from watchkeeper.decide.target import Untargeted
+from watchkeeper.guards.situation import Freeze, Hold, Proposal, Situation, Stop
 from watchkeeper.ports import Put, Row
 from watchkeeper.signals.signal import DeadLetter, Signal
 from watchkeeper.values import Instant
@@ -43,6 +44,14 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     state: str = ""
     effects: int = 0
     drill: bool = False
+
+
+class JudgedRecord(Struct, frozen=True, kw_only=True):
+    """What stood before the guards, beside its decision and situation: with those two it can be replayed."""
+
+    id: str
+    proposal: Proposal | None = None
+    untargeted: Untargeted | None = None
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -153,6 +162,7 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Signal: ("signal", lambda x: {"source": x.source}),
     DeadLetter: ("dead_letter", lambda x: {"source": x.source, "state": "open"}),
     Situation: ("situation", lambda _: {}),
+    JudgedRecord: ("judged", lambda _: {}),
     Decision: (
         "decision",
         lambda x: {

@@ -5,7 +5,7 @@ Everything a page or a script may watch (`GET /api/v1/events`) is what was commi
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -95,7 +95,7 @@ class Scribe:
     def watched_by(self) -> int:
         return len(self._watchers)
 
-    async def watch(self, after: int | None = None) -> AsyncIterator[Change | None]:
+    async def watch(self, after: int | None = None) -> AsyncGenerator[Change | None, None]:
         """Changes after a number, then live. None means *reset*: some were missed, read the lists again."""
         if len(self._watchers) >= WATCHERS_MAX:
             yield None

@@ -170,8 +170,9 @@ class Situations:
             regions=regions,
             regions_needed=rule.regions.agree if rule is not None and rule.regions is not None else 0,
             trusted_pack=own.trust if own is not None else "",
+            untrusted=self._untrusted(proposal),
             denied=denied,
-            owner_known=bool(proposal.owner),
+            owner_known=bool(proposal.owner) and proposal.owner in configuration.catalog.entities,
             busy=tuple(
                 sorted({run for ref in refs if (run := world.busy.get(ref)) is not None and run != without_run})
             ),
@@ -223,6 +224,17 @@ class Situations:
             for ref in self._world.health
             if ref in catalog.entities
         }
+
+    def _untrusted(self, proposal: Proposal) -> str:
+        """Why the pack may not act where a target stands: `trust:` of watchkeeper.yaml says what each environment takes."""
+        configuration = self.configuration
+        pack = configuration.rulebook.packs.get(proposal.pack)
+        if pack is None:
+            return f"pack {proposal.pack} is not in the active configuration"
+        for target in proposal.targets:
+            if not configuration.settings.accepts(target.environment, pack.trust):
+                return f"{target.environment or 'its environment'} does not accept packs of trust {pack.trust!r}"
+        return ""
 
     def _versions(self, refs: Iterable[str], needs: Iterable[str]) -> dict[str, int]:
         """Every version that a finding may name: one that is left out would count as never raised."""

@@ -22,7 +22,6 @@ from watchkeeper.engine.runner import Runner
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.world import World
-from watchkeeper.errors import Rejected
 from watchkeeper.execute.bindings import parameters
 from watchkeeper.execute.run import Answered, CancelAsked, Ended, Event, Paused, Resumed, Settled, Status
 from watchkeeper.guards.situation import Proposal, Situation, Target
@@ -149,7 +148,7 @@ class Steering:
             resolved.append(target)
         try:
             literal = parameters(runbook, arguments)
-        except Rejected as wrong:
+        except ValueError as wrong:
             return invalid("arguments", str(wrong))
         return runbook, tuple(resolved), literal
 

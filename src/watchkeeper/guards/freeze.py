@@ -19,7 +19,7 @@ def freeze(proposal: Proposal, situation: Situation) -> Finding:
     if not situation.freezes:
         return _NONE
     open_ended = [each for each in situation.freezes if each.lifted_at is None and covered(each.scope, proposal)]
-    closed = [each for each in open_ended if each.from_at <= situation.at < each.until_at]
+    closed = [each for each in open_ended if _began(each, situation.at) and situation.at < each.until_at]
     if not closed:
         return Finding(
             guard="freeze",
@@ -42,6 +42,11 @@ def freeze(proposal: Proposal, situation: Situation) -> Finding:
         names=_NAMES,
         change="The freeze ends or is lifted, or somebody with that permission approves it as an emergency.",
     )
+
+
+def _began(freeze: Freeze, at: Instant) -> bool:
+    """One that was set for "from now" has begun, also when the clock has been put back since."""
+    return freeze.from_at <= max(at, freeze.at)
 
 
 def _end(closed: list[Freeze], all_of_them: list[Freeze]) -> Instant:

@@ -1,0 +1,160 @@
+"""Reading what people wrote: the active configuration, its rules, runbooks and services."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from watchkeeper.catalog.catalog import by_alias, by_ref
+from watchkeeper.catalog.entity import Entity, EntityKind
+from watchkeeper.engine.answer import No, missing
+from watchkeeper.engine.engine import Engine
+from watchkeeper.engine.reading import Listed, View
+from watchkeeper.engine.records import Activation, read
+from watchkeeper.packs.expression import Template
+from watchkeeper.packs.rule import Rule
+from watchkeeper.packs.runbook import Runbook
+from watchkeeper.packs.template import SecretUse
+
+SERVICES: Final = (EntityKind.COMPONENT, EntityKind.RESOURCE, EntityKind.API, EntityKind.SYSTEM)
+NEIGHBOURS_MAX: Final = 500
+
+
+class HomeReader:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def configuration(self, differing: Iterable[str]) -> View:
+        """What is active, since when and by whom; and how the folder differs from it."""
+        found = self._engine.world.configuration
+        page = await self._engine.store.find("activation", limit=1)
+        made = read(page.items[0], Activation) if page.items else None
+        names = tuple(differing)
+        return {
+            "digest": found.digest,
+            "at": made.at if made is not None else None,
+            "by": made.by if made is not None else "",
+            "reason": made.reason if made is not None else "",
+            "previous": made.previous if made is not None else "",
+            "files": found.files,
+            "packs": found.packs,
+            "counts": {
+                "entities": len(found.catalog.entities),
+                "rules": len(found.rulebook.rules),
+                "runbooks": len(found.rulebook.runbooks),
+                "exclusions": len(found.exclusions),
+                "sources": len(found.settings.sources),
+                "routes": len(found.settings.notify.routes),
+            },
+            "exclusions": found.exclusions,
+            "folder": {"differs": len(names), "files": list(names)},
+        }
+
+    def rules(self) -> Listed:
+        return Listed(items=tuple(_rule(rule) for _, rule in sorted(self._engine.world.configuration.rules.items())))
+
+    def rule(self, name: str) -> View | No:
+        found = self._engine.world.configuration.rules.get(name)
+        return _rule(found) if found is not None else missing("rule", name)
+
+    def runbooks(self) -> Listed:
+        books = self._engine.world.configuration.rulebook.runbooks
+        return Listed(items=tuple(_runbook(book) for _, book in sorted(books.items())))
+
+    def runbook(self, name: str) -> View | No:
+        found = self._engine.world.configuration.rulebook.runbooks.get(name)
+        if found is None:
+            return missing("runbook", name)
+        used_by = sorted(rule.name for rule in self._engine.world.configuration.rules.values() if rule.runbook == name)
+        return {**_runbook(found), "used_by": used_by, "handbook": handbook(found)}
+
+    def services(self, kind: str = "", environment: str = "") -> Listed:
+        found = [
+            self._service(entity)
+            for entity in self._engine.world.configuration.catalog.entities.values()
+            if entity.kind in SERVICES
+            and (not kind or entity.kind.value.lower() == kind.lower())
+            and (not environment or entity.environment == environment)
+        ]
+        return Listed(items=tuple(found))
+
+    def service(self, name: str) -> View | No:
+        catalog = self._engine.world.configuration.catalog
+        entity = by_ref(catalog, name) or by_alias(catalog, name)
+        if entity is None:
+            return missing("service", name)
+        return {
+            **plain(entity),
+            **self._service(entity),
+            "needs": [self._neighbour(ref) for ref in catalog.needs.get(entity.ref, ())[:NEIGHBOURS_MAX]],
+            "needed_by": [self._neighbour(ref) for ref in catalog.needed_by.get(entity.ref, ())[:NEIGHBOURS_MAX]],
+            "run": self._engine.world.busy.get(entity.ref, ""),
+        }
+
+    def _service(self, entity: Entity) -> View:
+        return {
+            "ref": entity.ref,
+            "kind": entity.kind.value,
+            "name": entity.name,
+            "owner": entity.owner,
+            "system": entity.system,
+            "environment": entity.environment,
+            "region": entity.region,
+            "tier": entity.tier,
+            "health": self._health(entity.ref),
+            "alerts": sorted(self._engine.world.failing.get(entity.ref, ())),
+        }
+
+    def _neighbour(self, ref: str) -> View:
+        return {"ref": ref, "health": self._health(ref)}
+
+    def _health(self, ref: str) -> View:
+        """As the last probe and the alerts say; unknown without either."""
+        seen = self._engine.world.health.get(ref)
+        failing = bool(self._engine.world.failing.get(ref))
+        if seen is None:
+            return {"is": "unhealthy" if failing else "unknown", "at": None, "why": ""}
+        return {"is": "healthy" if seen.healthy and not failing else "unhealthy", "at": seen.at, "why": seen.why}
+
+
+def handbook(runbook: Runbook) -> str:
+    """The runbook in words: what a person would do by hand."""
+    lines = [f"{runbook.name}: {runbook.description or 'no description'}", f"Owner: {runbook.owner}", ""]
+    for number, step in enumerate(runbook.steps, 1):
+        what = step.call.action if step.call is not None else step.kind.value
+        lines.append(f"{number}. {step.id}: {what}" + (f" ({step.effect.value})" if step.call is not None else ""))
+        if step.undo is not None:
+            lines.append(f"   taken back by {step.undo.call.action}")
+    lines += ["", f"When a step fails: {runbook.on_failure.value}. When it is stopped: {runbook.on_stop.value}."]
+    return "\n".join(lines)
+
+
+def _rule(rule: Rule) -> View:
+    found: View = plain(rule)
+    return found
+
+
+def _runbook(runbook: Runbook) -> View:
+    found: View = plain(runbook)
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Configuration as plain values; an expression is the text that was written."""
+    match value:
+        case Template():
+            return value.source
+        case SecretUse():
+            return {"secret": value.name}
+        case _ if callable(getattr(value, "evaluate", None)):
+            return value.source
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case set() | frozenset():
+            return sorted(plain(item) for item in value)
+        case msgspec.Struct():
+            return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        case _:
+            return value
