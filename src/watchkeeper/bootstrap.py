@@ -3,10 +3,12 @@
 import os
 import secrets as dice
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -31,6 +33,7 @@ from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.sequencer import Sequencer, keep_in
 from watchkeeper.errors import Rejected, Untrusted
 from watchkeeper.home.configuration import Compiled, Configuration, compile_home
+from watchkeeper.home.parsed import Parsed
 from watchkeeper.home.starter import starter
 from watchkeeper.packs.runbook import SecretRef
 from watchkeeper.ports import Committed, Store
@@ -40,6 +43,30 @@ from watchkeeper.values import Severity, id_from, severity_of
 
 STATE: Final = ".watchkeeper"
 SEED_BYTES: Final = 32
+
+
+class Trees:
+    """Parsed files kept beside the store, so that `up` reads a large home in the time of a small one."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / "parsed"
+        try:
+            kept = msgspec.msgpack.decode(self._path.read_bytes(), type=dict[str, bytes])
+        except (OSError, msgspec.DecodeError):
+            kept = {}
+        self._kept = kept
+
+    def compile(self, files: Mapping[str, bytes], compiler: CelCompiler) -> Compiled:
+        parsed = Parsed(self._kept)
+        compiled = compile_home(files, compiler, read=parsed.read)
+        now = {key: tree for key, tree in {**self._kept, **parsed.fresh}.items() if key in parsed.used}
+        if now != self._kept:
+            self._kept = now
+            beside = self._path.with_suffix(".new")
+            with suppress(OSError):  # it is a memory, nothing depends on it
+                beside.write_bytes(msgspec.msgpack.encode(now))
+                beside.replace(self._path)
+        return compiled
 
 
 class Node(Struct, kw_only=True):
@@ -93,11 +120,12 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
         seed, origin = _ledger_key(state)
         sequencer = Sequencer(store, origin, seed, keep_in(state / "checkpoint"))
         scribe = Scribe(store, clock, dice.token_bytes)
-        configuration, problems = await _active(scribe, home)
+        trees = Trees(state)
+        configuration, problems = await _active(scribe, home, trees)
         await _not_behind(sequencer, state / "checkpoint")
         secrets = Secrets(SecretStore(home))
         client = HttpClient()
-        engine = _engine(home, store, clock, configuration, sequencer, secrets, client, lease or Lease())
+        engine = _engine(home, store, clock, configuration, sequencer, secrets, client, lease or Lease(), trees)
     except BaseException:
         await store.close()
         raise
@@ -113,6 +141,7 @@ def _engine(
     secrets: Secrets,
     client: HttpClient,
     lease: Lease,
+    trees: Trees,
 ) -> Engine:
     compiler = CelCompiler()
 
@@ -144,7 +173,7 @@ def _engine(
         scrubber=Scrubber(secret.reveal() for secret in secrets.live()),
         lease=lease,
         read_folder=folder,
-        compile_files=lambda files: compile_home(files, compiler),
+        compile_files=lambda files: trees.compile(files, compiler),
         end_leftover=end_leftover,
         versions=versions(),
         sequencer=sequencer,
@@ -173,17 +202,17 @@ class _Telling:
         return await engine.tell(notice)
 
 
-async def _active(scribe: Scribe, home: Path) -> tuple[Configuration, tuple[Problem, ...]]:
+async def _active(scribe: Scribe, home: Path, trees: Trees) -> tuple[Configuration, tuple[Problem, ...]]:
     """The active configuration; the folder's, made active, when there is none."""
     found = await newest(scribe.store)
     compiler = CelCompiler()
     if found is not None:
-        compiled = compile_home(await files_of(scribe.store, found), compiler)
+        compiled = trees.compile(await files_of(scribe.store, found), compiler)
         if compiled.configuration is None:
             raise Rejected(f"the active configuration no longer compiles with this release: {compiled.errors[0]}")
         return compiled.configuration, ()
     files, problems = Folder(home).read()
-    compiled = compile_home(files, compiler)
+    compiled = trees.compile(files, compiler)
     broken = [*problems, *compiled.errors]
     if compiled.configuration is None or problems:
         raise Rejected(f"{len(broken)} errors in {home}; the first: {broken[0]}. Run 'wk check' for all of them")

@@ -115,7 +115,16 @@ class Engine:
         self.moments = RunMoments(
             self.scribe, clock, self.world, self.situations, self.correlation, self.witnesses, self.notices, self.told
         )
-        self.performer = StepPerformer(actions, prober, clock, lease, leaser, self.outputs.show, self._record_child)
+        self.performer = StepPerformer(
+            actions,
+            prober,
+            clock,
+            lease,
+            leaser,
+            self.outputs.show,
+            self._record_child,
+            lambda: self.world.configuration.settings.limits.retries_per_target,
+        )
         self.runner = Runner(self.scribe, clock, self.moments, self, self._on_doubt, self._on_end, self._on_failure)
         self.limits = Limits(self.scribe, self.world, self.changed)
         self.steering = Steering(
@@ -373,7 +382,12 @@ class Engine:
         """A write that nobody waits for; refused only when the store is, and then the process ends anyway."""
         task = asyncio.create_task(self._commit_puts(puts))
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._written)
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_failure(f"a write failed: {type(error).__name__}: {error}")
 
     async def _commit_puts(self, puts: tuple[Put, ...]) -> None:
         await self.scribe.commit(Commit(at=self.clock.now(), puts=puts))

@@ -169,7 +169,10 @@ class RunMoments:
             world.update_run(live.record)
 
     def _settles(self, live: Live) -> None:
-        """After the run: remember its end for the episode, and keep its expectations until it settled."""
+        """After the run: remember its end for the episode, and keep its expectations until it settled.
+
+        They end at the very instant at which its episode is due again, and at once when nothing was sent.
+        """
         decision, record = live.decision, live.record
         rule = self._rule(decision.rule)
         settle_ms = rule.limits.settle_ms if rule is not None else SETTLE_MS
@@ -180,7 +183,7 @@ class RunMoments:
             self._world.remember(
                 decision.episode, decision.rule, replace(decided, run_ended_at=ended_at, effect_at=effect_at)
             )
-        until_at = after_ms(self._clock.now(), settle_ms)
+        until_at = after_ms(record.ended_at or self._clock.now(), settle_ms if record.effects else 0)
         for target in decision.targets:
             for place in {target.ref, target.service}:
                 for each in self._world.expectations(place, self._clock.now()):

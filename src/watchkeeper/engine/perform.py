@@ -17,6 +17,7 @@ from watchkeeper.engine.lease import Lease
 from watchkeeper.engine.runner import Live
 from watchkeeper.errors import InDoubt, Rejected, Unavailable
 from watchkeeper.execute import machine
+from watchkeeper.execute.budget import Budget, full, take
 from watchkeeper.execute.run import (
     Child,
     Done,
@@ -33,7 +34,7 @@ from watchkeeper.execute.run import (
 from watchkeeper.guards.situation import Target
 from watchkeeper.packs.runbook import Effect, SecretRef, Step, Via
 from watchkeeper.report.scrub import Scrubber
-from watchkeeper.values import after_ms, ms_between
+from watchkeeper.values import Instant, after_ms, ms_between
 from watchkeeper.verify import verify as verifying
 from watchkeeper.verify.judge import judge
 from watchkeeper.verify.sample import Result, Sample, Seen
@@ -42,6 +43,9 @@ log = structlog.get_logger("watchkeeper.perform")
 
 OUTPUT_TEXT_MAX: Final = 64 * 1024  # what one step's output may hold in the journal
 TIMEOUT_GRACE_S: Final = 5.0  # an action ends what it started within it, after its own time-out
+
+RETRIES_EACH_MS: Final = 600_000  # `limits.retries_per_target` is for so long
+BUDGETS_MAX: Final = 50_000
 
 Leaser = Callable[[SecretRef], Awaitable[str]]
 Shower = Callable[[str, str, str, bytes], None]
@@ -117,7 +121,10 @@ class StepPerformer:
         leaser: Leaser,
         show: Shower,
         record_child: Callable[[Live, Child], Any],
+        retries_max: Callable[[], int],
     ) -> None:
+        self._retries_max = retries_max
+        self._budgets: dict[str, Budget] = {}
         self._actions, self._prober, self._clock = actions, prober, clock
         self._lease, self._leaser, self._show, self._record_child = lease, leaser, show, record_child
 
@@ -178,6 +185,8 @@ class StepPerformer:
         """Failed, with the time of the next attempt when the step's retry data and the target's budget allow one."""
         now = self._clock.now()
         retry_at = machine.retry_at(live.run, command, error, now)
+        if retry_at is not None and not self._granted(live, command, now):
+            retry_at, why = None, f"{why}; its retries are spent: the target's budget allows no more for now"
         return Failed(
             at=now,
             path=command.path,
@@ -187,6 +196,17 @@ class StepPerformer:
             undo=command.undo,
             retry_at=retry_at,
         )
+
+    def _granted(self, live: Live, command: Perform, now: Instant) -> bool:
+        """Whether the target's retry budget, shared by all its runs and steps, allows one more (CAPABILITIES 2.3)."""
+        target = machine.target_at(live.run, command.path)
+        place = target.ref if target is not None else live.run.id
+        if place not in self._budgets and len(self._budgets) >= BUDGETS_MAX:
+            self._budgets.pop(next(iter(self._budgets)))
+        most = self._retries_max()
+        before = self._budgets.get(place) or full(now, most, most, RETRIES_EACH_MS)
+        self._budgets[place], granted = take(before, now)
+        return granted
 
     async def verification(self, live: Live, command: Verify) -> Event:
         step = machine.step_at(live.run, command.path)
