@@ -1,7 +1,8 @@
 """The power goes at any write: what was acknowledged is there, all else is there entirely or not at all.
 
 kill -9 proves nothing of this: the kernel still has the pages. `WATCHKEEPER_SEED` sets the first seed,
-`WATCHKEEPER_SEEDS` how many follow; a failure names its seed.
+`WATCHKEEPER_SEEDS` how many follow; a failure names its seed. The seed fixes the work, the moment and what the disk
+keeps; which commits share a write is up to the threads, so a rare failure may want its seed a few times over.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ from watchkeeper.signals.signal import Delivery
 
 FIRST = int(os.environ.get("WATCHKEEPER_SEED", "20260301"))
 SEEDS = int(os.environ.get("WATCHKEEPER_SEEDS", "60"))
-OPERATIONS = 900  # about as many as one whole round makes
+OPERATIONS = 1_400  # about as many as one whole round makes
+MUTANT_SEEDS_MAX = 80
 CLIENTS = 6
 STEPS = 12
 AT = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
@@ -234,15 +236,17 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_torn(seed, tmp_path) -> Non
 
 @pytest.mark.parametrize("synchronous", ["OFF", "NORMAL"])
 def test_with_less_than_full_synchronisation_this_suite_sees_the_loss(synchronous, tmp_path, monkeypatch) -> None:
+    """OFF shows within a seed or two, NORMAL (which loses commits, but tears nothing) in one of three or four."""
     monkeypatch.setattr(connect, "SYNCHRONOUS", synchronous)
-    found = []
-    for seed in range(FIRST, FIRST + 8):
+    seen = []
+    for seed in range(FIRST, FIRST + MUTANT_SEEDS_MAX):
         try:
             run(tmp_path / str(seed), seed)
         except (Lost, WatchkeeperError, TypeError, ValueError) as lost:  # a damaged file may break whoever reads it
-            found.append(repr(lost))
-    assert len(found) >= 4, found
-    assert any("was acknowledged and is not there" in lost or "the tree shrank" in lost for lost in found), found
+            seen.append(str(lost))
+            if "was acknowledged and is not there" in seen[-1] or "the tree shrank" in seen[-1]:
+                return
+    pytest.fail(f"lost nothing that was acknowledged, in {MUTANT_SEEDS_MAX} seeds: {seen}")
 
 
 def test_an_error_of_a_sync_ends_the_process_and_acknowledges_nothing(tmp_path) -> None:
