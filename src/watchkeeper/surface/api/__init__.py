@@ -1,0 +1,1 @@
+"""The HTTP side of a node: hooks, the API, events, health, metrics."""

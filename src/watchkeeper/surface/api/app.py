@@ -1,0 +1,75 @@
+"""The API: one family a file, behind one door."""
+
+from functools import lru_cache
+from time import monotonic
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from watchkeeper import __version__
+from watchkeeper.surface.api import (
+    approvals,
+    configuration,
+    events,
+    health,
+    intake,
+    ledger,
+    limits,
+    overview,
+    people,
+    problems,
+    runs,
+    situation,
+)
+from watchkeeper.surface.api.description import describe
+from watchkeeper.surface.api.door import Answer
+from watchkeeper.surface.api.kept import Keeper
+from watchkeeper.surface.api.metrics import Metrics
+from watchkeeper.surface.api.node import Node
+from watchkeeper.surface.api.pace import Pace
+
+PREFIX: Final = "/api/v1"
+FAMILIES: Final = (
+    overview.family,
+    situation.family,
+    runs.family,
+    approvals.family,
+    limits.family,
+    people.family,
+    intake.family,
+    configuration.family,
+    ledger.family,
+    events.family,
+)
+
+
+def create_app(node: Node) -> FastAPI:
+    """No page of documentation: it would fetch scripts from elsewhere."""
+    app = FastAPI(
+        title="Watchkeeper",
+        version=__version__,
+        description="Signals in, governed decisions, durable runs, a tamper-evident record.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.node = node
+    app.state.keeper = Keeper(node.engine.scribe)
+    app.state.metrics = Metrics(node.engine, node.version)
+    app.state.pace = Pace(lambda: node.settings.limits.api_requests_per_s, monotonic)
+    problems.install(app)
+    for family in FAMILIES:
+        app.include_router(family.router, prefix=PREFIX)
+    app.include_router(health.router)
+
+    @lru_cache(maxsize=1)
+    def described() -> dict[str, Any]:
+        return describe(app, FAMILIES, PREFIX)
+
+    @app.get(f"{PREFIX}/openapi.json", include_in_schema=False)
+    async def openapi(_request: Request) -> Response:
+        return Answer(described())
+
+    return app

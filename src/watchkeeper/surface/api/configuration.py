@@ -1,0 +1,110 @@
+"""What runs: the active configuration, what the folder would change, and applying exactly that."""
+
+import asyncio
+import base64
+import binascii
+from typing import Annotated
+
+import msgspec
+from fastapi import Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from watchkeeper.approve.roles import Verb
+from watchkeeper.engine.answer import No, invalid
+from watchkeeper.engine.changes import Planned
+from watchkeeper.engine.reading import Listed
+from watchkeeper.engine.records import Activation
+from watchkeeper.surface.api.approvals import shown_digest
+from watchkeeper.surface.api.bodies import Body, Text, Word
+from watchkeeper.surface.api.door import Family, Here, Who, answer
+
+family = Family("configuration")
+
+FILES_MAX = 20_000
+NAME = "{name:path}"  # rules and runbooks are called pack/name, services kind:namespace/name
+
+
+class PlanBody(Body):
+    """`files`: path -> base64 of its bytes. Without it the node reads its own folder."""
+
+    files: Annotated[dict[str, str], Field(max_length=FILES_MAX)] | None = None
+
+
+class ApplyBody(Body):
+    """`digest` is the one that the plan named; `If-Match` may carry it instead."""
+
+    digest: Word = ""
+    reason: Text = ""
+
+
+OWN_FOLDER = PlanBody()
+
+
+@family.get("/configuration")
+async def configuration(node: Here) -> Response:
+    return answer(await node.home.configuration(await node.differing()))
+
+
+@family.post("/configuration/plan", Verb.READ, Planned)
+async def plan(node: Here, body: PlanBody = OWN_FOLDER) -> Response:
+    """Compiled beside the loop: ten thousand rules take a while, and nothing waits for them."""
+    files = _files(body.files) if body.files is not None else None
+    if isinstance(files, No):
+        return answer(files)
+    found = await asyncio.to_thread(node.engine.changes.plan, files)
+    return answer({**msgspec.to_builtins(found), "ok": bool(found.digest)})
+
+
+def _files(given: dict[str, str]) -> dict[str, bytes] | No:
+    found: dict[str, bytes] = {}
+    for path, text in given.items():
+        try:
+            found[path] = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError) as wrong:
+            return invalid(f"files.{path[:200]}", f"is not base64: {wrong}")
+    return found
+
+
+@family.post("/configuration/apply", Verb.APPLY, Activation)
+async def apply(node: Here, actor: Who, request: Request, body: ApplyBody) -> Response:
+    """The node reads its own folder; it applies only what was planned, named by its digest."""
+    digest = shown_digest(request, body.digest)
+    if isinstance(digest, No):
+        return answer(digest)
+    return answer(await node.engine.changes.apply(actor, digest, body.reason))
+
+
+@family.get("/rules", Listed)
+async def rules(node: Here) -> Response:
+    return answer(node.home.rules())
+
+
+@family.get(f"/rules/{NAME}")
+async def rule(node: Here, name: str) -> Response:
+    return answer(node.home.rule(name))
+
+
+@family.get("/runbooks", Listed)
+async def runbooks(node: Here) -> Response:
+    return answer(node.home.runbooks())
+
+
+@family.get(f"/runbooks/{NAME}")
+async def runbook(node: Here, name: str) -> Response:
+    """Its steps as data, and its handbook: what a person would do by hand."""
+    return answer(node.home.runbook(name))
+
+
+@family.get("/services", Listed)
+async def services(
+    node: Here,
+    kind: Annotated[str, Query(max_length=40)] = "",
+    environment: Annotated[str, Query(max_length=100)] = "",
+) -> Response:
+    return answer(node.home.services(kind, environment))
+
+
+@family.get(f"/services/{NAME}")
+async def service(node: Here, name: str) -> Response:
+    return answer(node.home.service(name))

@@ -1,0 +1,88 @@
+"""Who posts to a hook. The source's name comes from the credential, never from the body (SEMANTICS 9).
+
+Every comparison takes the same time whatever is wrong, and every candidate is compared: a sender learns only yes or no.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from watchkeeper.errors import Rejected
+from watchkeeper.home.settings import Credential, CredentialKind, SourceSettings
+from watchkeeper.surface.api.node import Node, header
+
+TIMESTAMP: Final = b"x-watchkeeper-timestamp"
+SECONDS_DIGITS_MAX: Final = 12
+
+
+async def sender_of(node: Node, scope: Mapping[str, Any], body: bytes, sources: Iterable[str]) -> str | None:
+    """The one of `sources` whose credential came with the request; None when none did.
+
+    Raises Rejected when a secret that the configuration names cannot be read: then nobody can be told apart.
+    """
+    given = header(scope, b"authorization")
+    kind, _, text = given.partition(" ")
+    kind, text = kind.lower(), text.strip()
+    names = tuple(sources)
+    if kind == "bearer" and text.startswith("wk_"):
+        actor = node.engine.identities.identify(text, node.engine.clock.now())
+        if actor is not None and actor.source in names:
+            return actor.source
+    found: str | None = None
+    for name in names:
+        settings = node.settings.sources[name]
+        if await _proves(node, scope, body, settings, kind, text):
+            found = found or name
+    return found
+
+
+async def _proves(
+    node: Node, scope: Mapping[str, Any], body: bytes, settings: SourceSettings, kind: str, text: str
+) -> bool:
+    credential = settings.credential
+    if credential.secret is None:
+        return False
+    match credential.kind:
+        case CredentialKind.BEARER if kind == "bearer":
+            return _same(text, await node.leaser(credential.secret))
+        case CredentialKind.BASIC if kind == "basic":
+            user, _, password = _basic(text).partition(":")
+            right = await node.leaser(credential.secret)
+            return _same(user, credential.user) & _same(password, right)
+        case CredentialKind.HMAC:
+            signature = header(scope, credential.header.lower().encode("latin-1", "replace"))
+            return bool(signature) and await _signed(node, scope, body, credential, signature)
+        case _:
+            return False
+
+
+async def _signed(node: Node, scope: Mapping[str, Any], body: bytes, credential: Credential, signature: str) -> bool:
+    """HMAC-SHA-256 in hex over time stamp, '.' and body. Both stand in one header (`t=1700000000,v1=<hex>`), or the
+    time stamp (Unix seconds) in `X-Watchkeeper-Timestamp` and the hex alone, or after `sha256=`, in the header.
+    """
+    assert credential.secret is not None
+    parts = dict(part.strip().partition("=")[::2] for part in signature.split(","))
+    stamp = parts.get("t") or header(scope, TIMESTAMP)
+    claimed = parts.get("v1") or signature.removeprefix("sha256=")
+    if not stamp.isascii() or not stamp.isdigit() or len(stamp) > SECONDS_DIGITS_MAX:
+        return False
+    key = await node.leaser(credential.secret)
+    right = hmac.new(key.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    late_ms = abs(int(node.engine.clock.now().timestamp() * 1000) - int(stamp) * 1000)
+    return _same(claimed.lower(), right) and late_ms <= credential.tolerance_ms
+
+
+def _basic(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _same(given: str, right: str) -> bool:
+    if not right:
+        raise Rejected("a hook's secret is empty: set it, or take the credential out of watchkeeper.yaml")
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), right.encode())

@@ -1,0 +1,163 @@
+"""Hooks: a POST becomes one durable row, and only then a 2xx. Without the framework, because this path is the load.
+
+Under pressure the answer is 503 with Retry-After: senders try that again, and give up on everything else. 400 is said
+only of what nothing can be read of.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, Final
+
+import msgspec
+import structlog
+from msgspec import Raw, Struct
+from starlette.responses import Response
+
+from watchkeeper.engine.intake import is_json
+from watchkeeper.errors import Malformed, Rejected, Unavailable
+from watchkeeper.home.settings import SourceKind
+from watchkeeper.surface.api import problems
+from watchkeeper.surface.api.hook_credentials import sender_of
+from watchkeeper.surface.api.node import Node, header
+from watchkeeper.surface.api.pace import Pace
+
+log = structlog.get_logger("watchkeeper.hooks")
+
+PREFIX: Final = "/hooks/"
+BODY_WITHIN_S: Final = 30.0  # a sender that takes longer is let go
+BODY_BYTES_MAX: Final = 4 * 1024 * 1024 - 65_536  # what one row of any store holds, whatever the settings allow
+FORMATS: Final = {"alertmanager": "alertmanager", "grafana": "grafana", "cloudevents": "cloudevents"}
+NAMED: Final = {"generic": "generic", "heartbeat": "beat"}
+_BATCHES: Final = frozenset({SourceKind.ALERTMANAGER, SourceKind.GRAFANA, SourceKind.CLOUDEVENTS})
+_EMPTY_BEAT: Final = b"{}"
+
+
+class Hook(Struct, frozen=True):
+    """What an address means: the parser, the name in it, and the sources that may post there."""
+
+    format: str
+    name: str
+    sources: tuple[str, ...]
+
+
+class _Batch(Struct):
+    alerts: list[Raw]
+
+
+_batch: Final = msgspec.json.Decoder(_Batch)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Hooks:
+    """An ASGI application for everything below `/hooks/`."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._pace = Pace(lambda: node.settings.limits.api_requests_per_s, monotonic)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            response = await self._answer(scope, receive)
+        except Unavailable as later:
+            response = problems.problem(503, "later", str(later))
+        except Rejected as refused:
+            log.warning("a hook cannot be served", path=scope["path"], why=str(refused))
+            response = problems.problem(503, "later", "this hook cannot be served now; the log of this node says why")
+        except Exception as broken:  # noqa: BLE001  the edge: a sender must hear *later*, never a broken connection
+            response = problems.of_error(broken)
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Mapping[str, Any], receive: Any) -> Response:
+        hook = self._hook(scope["path"].removeprefix(PREFIX))
+        if hook is None:
+            detail = f"no hook at {scope['path']}: alertmanager, grafana, cloudevents, generic/NAME, heartbeat/NAME"
+            return problems.problem(404, "not found", detail)
+        if scope["method"] != "POST":
+            return problems.problem(405, "not that way", "a hook takes POST", headers={"Allow": "POST"})
+        ready, wrong = self._node.engine.ready()
+        if not ready and ("failed" in wrong or "starting" in wrong):
+            return problems.problem(503, "later", "this node does not take deliveries now; send it again")
+        if header(scope, b"content-encoding") not in {"", "identity"}:
+            return problems.problem(415, "encoded", "send the body as it is, without Content-Encoding")
+        body = await self._body(scope, receive)
+        if isinstance(body, Response):
+            return body
+        source = await sender_of(self._node, scope, body, hook.sources)
+        if source is None:
+            return problems.unauthenticated(
+                "no credential of a source that may post here: send its token as 'Authorization: Bearer ...' "
+                "(wk token create --source NAME), or what its credential in watchkeeper.yaml says"
+            )
+        if not self._pace.allows(f"hook {source}", self._node.settings.sources[source].source.rate_max_per_s):
+            raise Unavailable(f"source {source} sends more than its rate_max_per_s; send it again")
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        if hook.format == "beat" and not body.strip():
+            body = _EMPTY_BEAT
+        try:
+            _readable(hook.format, headers, body)
+            accepted = await self._node.engine.intake.accept(source, hook.format, body, headers, hook.name)
+        except Malformed as unread:
+            return problems.problem(400, "cannot be read", str(unread), {"field": unread.path} if unread.path else None)
+        self._node.engine.pipeline.nudge()
+        return Response(msgspec.json.encode({"id": accepted.id, "source": source}), 202, None, "application/json")
+
+    def _hook(self, rest: str) -> Hook | None:
+        kind, slash, name = rest.partition("/")
+        sources = self._node.settings.sources
+        if kind in FORMATS and not slash:
+            may = tuple(each for each, found in sources.items() if found.kind in _BATCHES)
+            return Hook(FORMATS[kind], "", may)
+        if kind not in NAMED or not name or "/" in name:
+            return None
+        if kind == "generic":
+            found = sources.get(name)
+            return Hook("generic", name, (name,)) if found is not None and found.mapping is not None else None
+        may = tuple(each for each, found in sources.items() if any(beat.name == name for beat in found.heartbeats))
+        return Hook("beat", name, may) if may else None
+
+    async def _body(self, scope: Mapping[str, Any], receive: Any) -> bytes | Response:
+        most = min(self._node.settings.limits.body_bytes_max, BODY_BYTES_MAX)
+        large = problems.problem(413, "too large", f"a delivery has at most {most} bytes: send fewer alerts at once")
+        stated = header(scope, b"content-length")
+        if stated.isdigit() and int(stated) > most:
+            return large
+        found = bytearray()
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return problems.problem(400, "cannot be read", "the sender hung up")
+                    found += message.get("body", b"")
+                    if len(found) > most:
+                        return large
+                    if not message.get("more_body", False):
+                        return bytes(found)
+        except TimeoutError:
+            return problems.problem(408, "too slow", f"the body did not arrive within {BODY_WITHIN_S:.0f} s")
+
+
+def _readable(format_: str, headers: Mapping[str, str], body: bytes) -> None:
+    """Raises Malformed for what no part can be read of. What is only partly wrong becomes dead letters later."""
+    match format_:
+        case "alertmanager" | "grafana":
+            try:
+                _batch.decode(body)
+            except _UNREADABLE as wrong:
+                raise Malformed("", f"the body is no batch of alerts: {wrong}") from wrong
+        case "cloudevents":
+            content = headers.get("content-type", "").partition(";")[0].strip().lower()
+            binary = "ce-id" in headers or "ce-specversion" in headers
+            if content.startswith("application/cloudevents"):
+                if not is_json(body):
+                    raise Malformed("", "the body is not JSON")
+            elif not binary:
+                raise Malformed(
+                    "content-type",
+                    f"{content or 'none'} is no CloudEvents mode; expected application/cloudevents+json, "
+                    "application/cloudevents-batch+json, or the headers ce-*",
+                )
+        case _:
+            if not is_json(body):
+                raise Malformed("", "the body is not JSON")

@@ -1,0 +1,106 @@
+"""Figures for Prometheus, read from the engine when somebody asks. Nothing is counted twice and nothing is global.
+
+Source: https://prometheus.io/docs/practices/naming/
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from watchkeeper.engine.engine import Engine
+from watchkeeper.execute.run import ENDED
+
+MEDIA: Final = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+PREFIX: Final = "watchkeeper"
+
+
+class _Found:
+    """A registry's collector over figures that were read beforehand."""
+
+    def __init__(self, found: Iterable[Metric]) -> None:
+        self._found = tuple(found)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._found
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+
+class Metrics:
+    """`intake` and `requests` are measured here; everything else is asked of the engine."""
+
+    def __init__(self, engine: Engine, version: str) -> None:
+        self._engine, self._version = engine, version
+        self._own = CollectorRegistry(auto_describe=False)
+        self.stage = Histogram(
+            f"{PREFIX}_stage_seconds",
+            "How long a stage took.",
+            ["stage"],
+            registry=self._own,
+            buckets=SECONDS,
+        )
+
+    async def text(self) -> bytes:
+        found = CollectorRegistry(auto_describe=False)
+        found.register(_Found([metric async for metric in self._read()]))
+        return generate_latest(found) + generate_latest(self._own)
+
+    async def _read(self) -> AsyncIterator[Metric]:
+        engine, store = self._engine, self._engine.store
+        build = GaugeMetricFamily(f"{PREFIX}_build", "What runs.", labels=["version", "configuration"])
+        build.add_metric([self._version, engine.world.configuration.digest[:12]], 1)
+        yield build
+        ready, wrong = engine.ready()
+        yield _gauge("ready", "1 when this node does all of its work.", int(ready))
+        yield _labelled("not_ready", "What is wrong.", "what", dict.fromkeys(wrong, 1))
+        yield _counter("deliveries_accepted", "Deliveries made durable by this process.", engine.intake.accepted)
+        yield _counter("deliveries_taken", "Deliveries taken apart by this process.", engine.pipeline.taken)
+        yield _gauge("deliveries_pending", "Deliveries accepted and not taken apart.", engine.intake.pending)
+        decisions = CounterMetricFamily(f"{PREFIX}_decisions", "Decisions of this process.", labels=["verdict"])
+        for verdict, count in sorted(engine.judge.counts.items()):
+            decisions.add_metric([verdict], count)
+        yield decisions
+        runs: dict[str, int] = {}
+        for live in engine.runner.live.values():
+            runs[live.run.status.value] = runs.get(live.run.status.value, 0) + 1
+        yield _labelled("runs_open", "Runs under way.", "status", runs)
+        ended = {each.value: await store.count("run", {"status": each.value}) for each in sorted(ENDED)}
+        yield _labelled("runs_ended", "Runs in the store that ended.", "status", ended)
+        yield _gauge("alerts_firing", "Alerts that fire.", await store.count("alert", {"state": "firing"}))
+        yield _gauge("incidents_open", "Incidents that are open.", await store.count("incident", {"state": "open"}))
+        yield _gauge(
+            "approvals_pending", "Requests nobody answered.", await store.count("approval", {"state": "pending"})
+        )
+        yield _gauge("proposals_held", "Held decisions.", len(engine.world.waiting))
+        yield _gauge(
+            "dead_letters_open", "Parts nobody could read.", await store.count("dead_letter", {"state": "open"})
+        )
+        yield _gauge("messages_pending", "Messages not sent yet.", await store.count("message", {"state": "pending"}))
+        yield _gauge("routes_failing", "Routes whose last attempt failed.", len(engine.outbox.failing))
+        world = engine.world
+        limits = {"stop": len(world.stops), "hold": len(world.holds), "freeze": len(world.freezes)}
+        yield _labelled("limits_in_force", "Stops, holds and freezes.", "kind", limits)
+        yield _gauge("ledger_entries", "Entries in the tree.", await store.tree_size())
+        yield _gauge("ledger_entries_pending", "Entries not in the tree yet.", len(await store.pending_entries()))
+        yield _gauge("store_bytes", "Size of the store.", await store.size_bytes())
+        yield _gauge("clock_trusted", "1 while wall time agrees with itself.", int(engine.world.clock.trusted))
+        yield _gauge("watchers", "Streams of events that are open.", engine.scribe.watched_by)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"{PREFIX}_{name}", text, value=value)
+
+
+def _labelled(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+    found = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=[label])
+    for key, value in sorted(values.items()):
+        found.add_metric([key], value)
+    return found

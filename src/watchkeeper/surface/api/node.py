@@ -1,0 +1,89 @@
+"""What the API serves: the engine and its readers, and who is asking."""
+
+import asyncio
+import pwd
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from watchkeeper import __version__
+from watchkeeper.approve.people import Actor
+from watchkeeper.engine.engine import Engine
+from watchkeeper.engine.home_reading import HomeReader
+from watchkeeper.engine.incident_reading import IncidentReader
+from watchkeeper.engine.ledger_reading import LedgerReader
+from watchkeeper.engine.reading import Reader
+from watchkeeper.home.settings import Settings
+from watchkeeper.packs.runbook import SecretRef
+
+PEER: Final = "watchkeeper.peer"  # the extension of a scope that holds the uid at the other end of the home's socket
+FOLDER_LOOKED_S: Final = 2.0  # how long an answer about the folder is repeated
+
+Leaser = Callable[[SecretRef], Awaitable[str]]
+Scope = Mapping[str, Any]
+
+
+class Unsigned(Struct, frozen=True):
+    """Nobody, and why."""
+
+    why: str
+
+
+class Node:
+    """`closing` is set when the listeners stop: answers that never end by themselves end then."""
+
+    def __init__(self, engine: Engine, leaser: Leaser | None = None) -> None:
+        self.engine = engine
+        self.reading = Reader(engine)
+        self.incidents = IncidentReader(engine, self.reading)
+        self.home = HomeReader(engine)
+        self.ledger = LedgerReader(engine)
+        self.leaser = leaser or engine.leaser
+        self.closing = asyncio.Event()
+        self.version = __version__
+        self._differing: tuple[float, tuple[str, ...]] = (-FOLDER_LOOKED_S, ())
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force now, not those of the start."""
+        return self.engine.world.configuration.settings
+
+    def actor(self, scope: Scope) -> Actor | Unsigned:
+        """A bearer token first, then the uid of the home's socket."""
+        given = header(scope, b"authorization")
+        if given:
+            kind, _, text = given.partition(" ")
+            if kind.lower() != "bearer":
+                return Unsigned("expected 'Authorization: Bearer <token>'")
+            found = self.engine.identities.identify(text.strip(), self.engine.clock.now())
+            return found or Unsigned("the token is unknown, expired or revoked: make one with 'wk token create'")
+        peer = (scope.get("extensions") or {}).get(PEER)
+        if peer is None:
+            return Unsigned(
+                "send 'Authorization: Bearer <token>', or on this machine use 'wk', which speaks over the home's socket"
+            )
+        return self.local(int(peer["uid"]))
+
+    def local(self, uid: int) -> Actor | Unsigned:
+        try:
+            user = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return Unsigned(f"uid {uid} has no name on this machine")
+        roles = self.settings.roles.users.get(user, ())
+        return self.engine.identities.local(user, tuple(role.value for role in roles))
+
+    async def differing(self) -> tuple[str, ...]:
+        """Files of the folder that are not as in what is active. Read beside the loop, and not at every look."""
+        now = asyncio.get_running_loop().time()
+        at, found = self._differing
+        if now - at >= FOLDER_LOOKED_S:
+            found = await asyncio.to_thread(self.engine.changes.differing)
+            self._differing = (now, found)
+        return found
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The one value of a header, "" when there is none or more than one: two answers to one question are no answer."""
+    values = [value for key, value in scope["headers"] if key == name]
+    return values[0].decode("latin-1").strip() if len(values) == 1 else ""

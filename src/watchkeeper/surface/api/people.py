@@ -1,0 +1,91 @@
+"""Identities and tokens, and who is asking."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+from starlette.responses import Response
+
+from watchkeeper.approve.people import Identity
+from watchkeeper.approve.roles import Verb
+from watchkeeper.engine.answer import No, invalid
+from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed, token_view
+from watchkeeper.surface.api.bodies import NO_REASON, Body, Reason, Word
+from watchkeeper.surface.api.door import Answer, Family, Here, Who, answer
+from watchkeeper.surface.api.lists import After, Limit
+from watchkeeper.values import duration_ms
+
+family = Family("people")
+
+WORDS_MAX: Final = 100
+
+Words = Annotated[list[Word], Field(max_length=WORDS_MAX)]
+
+
+class IdentityBody(Body):
+    name: Word
+    roles: Words
+    groups: Words = Field(default_factory=list)
+    human: bool = True
+
+
+class TokenBody(Body):
+    """`source` makes it a hook token: it can do nothing but post there."""
+
+    identity: Word = ""
+    name: Word = ""
+    roles: Words = Field(default_factory=list)
+    span: Annotated[Word, Field(alias="for")] = ""
+    source: Word = ""
+
+
+@family.get("/identities", Listed)
+async def identities(node: Here, after: After = None, limit: Limit = LIMIT_DEFAULT) -> Response:
+    return answer(await node.reading.identities(after=after, limit=limit))
+
+
+@family.post("/identities", Verb.IDENTITY, Identity, status=201)
+async def add(node: Here, actor: Who, body: IdentityBody) -> Response:
+    found = await node.engine.identities.add(actor, body.name, tuple(body.roles), tuple(body.groups), human=body.human)
+    return answer(found, 201)
+
+
+@family.post("/identities/{identity}/remove", Verb.IDENTITY, Identity)
+async def remove(node: Here, actor: Who, identity: str, body: Reason = NO_REASON) -> Response:
+    return answer(await node.engine.identities.remove(actor, identity, body.reason))
+
+
+@family.get("/tokens", Listed)
+async def tokens(node: Here, after: After = None, limit: Limit = LIMIT_DEFAULT) -> Response:
+    return answer(await node.reading.tokens(after=after, limit=limit))
+
+
+@family.post("/tokens", Verb.TOKEN, status=201)
+async def issue(node: Here, actor: Who, body: TokenBody) -> Response:
+    """Its text is in this answer and nowhere else: not in the store, and not in a repeated answer."""
+    if body.source and body.source not in node.settings.sources:
+        return answer(invalid("source", f"no source {body.source!r} in the active configuration"))
+    if body.source and body.roles:
+        return answer(invalid("roles", "a hook token has none: it can only post"))
+    try:
+        for_ms = duration_ms(body.span) if body.span else None
+    except ValueError as wrong:
+        return answer(invalid("for", str(wrong)))
+    made = await node.engine.identities.issue(
+        actor, body.identity, body.name, tuple(body.roles), for_ms=for_ms, source=body.source
+    )
+    if isinstance(made, No):
+        return answer(made)
+    token, text = made
+    shown = token_view(token)
+    return Answer({**shown, "text": text}, 201, kept={**shown, "text": None})
+
+
+@family.post("/tokens/{identity}/revoke", Verb.TOKEN)
+async def revoke(node: Here, actor: Who, identity: str, body: Reason = NO_REASON) -> Response:
+    found = await node.engine.identities.revoke(actor, identity, body.reason)
+    return answer(found if isinstance(found, No) else token_view(found))
+
+
+@family.get("/whoami", verb=None)
+async def whoami(node: Here, actor: Who) -> Response:
+    return answer(node.reading.whoami(actor))

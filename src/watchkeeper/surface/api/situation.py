@@ -1,0 +1,155 @@
+"""Alerts, incidents, decisions: what is going on, and why it was judged as it was."""
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from watchkeeper.approve.roles import Verb
+from watchkeeper.correlate.alert import Alert
+from watchkeeper.correlate.incident import Incident
+from watchkeeper.decide.decision import Decision
+from watchkeeper.engine.answer import missing
+from watchkeeper.engine.incident_reading import Trail
+from watchkeeper.engine.incidents import Mark
+from watchkeeper.engine.reading import LIMIT_DEFAULT, Explained, Listed
+from watchkeeper.engine.records import Feedback, Note
+from watchkeeper.guards.situation import Situation
+from watchkeeper.surface.api.bodies import NO_COMMENT, NOTHING, Body, Comment, Nothing, Text, Word
+from watchkeeper.surface.api.door import Family, Here, Who, answer
+from watchkeeper.surface.api.lists import After, Filter, Limit, where
+
+family = Family("situation")
+
+
+class FeedbackBody(Body):
+    says: Word
+    text: Text = ""
+
+
+@family.get("/alerts", Listed)
+async def alerts(
+    node: Here,
+    state: Filter = None,
+    entity: Filter = None,
+    severity: Filter = None,
+    incident: Filter = None,
+    source: Filter = None,
+    unmapped: bool = False,
+    after: After = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Response:
+    wanted = where(state=state, entity=entity, severity=severity, incident=incident, source=source)
+    return answer(await node.reading.alerts(wanted, after=after, limit=limit, unmapped=unmapped))
+
+
+@family.get("/alerts/{identity}", Alert)
+async def alert(node: Here, identity: str) -> Response:
+    return answer(await node.reading.alert(identity))
+
+
+@family.post("/alerts/{identity}/judge", Verb.RUN, status=202)
+async def judge(node: Here, actor: Who, identity: str, _body: Nothing = NOTHING) -> Response:
+    """Ask to have it judged afresh, now."""
+    found = node.engine.correlation.alert(identity)
+    if found is None:
+        return answer(missing("alert", identity))
+    node.engine.pipeline.now(identity, f"{actor.name} asked", actor.name)
+    return answer({"alert": identity, "asked_by": actor.name}, 202)
+
+
+@family.get("/incidents", Listed)
+async def incidents(
+    node: Here,
+    state: Filter = None,
+    entity: Filter = None,
+    severity: Filter = None,
+    after: After = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Response:
+    wanted = where(state=state, entity=entity, severity=severity)
+    return answer(await node.reading.incidents(wanted, after=after, limit=limit))
+
+
+@family.get("/incidents/{identity}", Incident)
+async def incident(node: Here, identity: str) -> Response:
+    return answer(await node.incidents.incident(identity))
+
+
+@family.get("/incidents/{identity}/trail", Trail)
+async def trail(node: Here, identity: str) -> Response:
+    """Everything that belongs to it, in order: from the first signal to the last ledger entry."""
+    return answer(await node.incidents.trail(identity))
+
+
+async def _mark(node: Here, actor: Who, identity: str, mark: Mark, body: Comment) -> Response:
+    return answer(await node.engine.incidents.mark(actor, identity, mark, body.comment))
+
+
+@family.post("/incidents/{identity}/acknowledge", Verb.ACKNOWLEDGE, Note)
+async def acknowledge(node: Here, actor: Who, identity: str, body: Comment = NO_COMMENT) -> Response:
+    return await _mark(node, actor, identity, Mark.ACKNOWLEDGED, body)
+
+
+@family.post("/incidents/{identity}/comment", Verb.ACKNOWLEDGE, Note)
+async def comment(node: Here, actor: Who, identity: str, body: Comment) -> Response:
+    return await _mark(node, actor, identity, Mark.NOTE, body)
+
+
+@family.post("/incidents/{identity}/resolve", Verb.ACKNOWLEDGE, Note)
+async def resolve(node: Here, actor: Who, identity: str, body: Comment = NO_COMMENT) -> Response:
+    return await _mark(node, actor, identity, Mark.RESOLVED, body)
+
+
+@family.post("/incidents/{identity}/close", Verb.ACKNOWLEDGE, Note)
+async def close(node: Here, actor: Who, identity: str, body: Comment = NO_COMMENT) -> Response:
+    return await _mark(node, actor, identity, Mark.CLOSED, body)
+
+
+@family.post("/incidents/{identity}/escalate", Verb.ACKNOWLEDGE, Note)
+async def escalate(node: Here, actor: Who, identity: str, body: Comment = NO_COMMENT) -> Response:
+    return await _mark(node, actor, identity, Mark.ESCALATED, body)
+
+
+@family.get("/decisions", Listed)
+async def decisions(
+    node: Here,
+    verdict: Filter = None,
+    rule: Filter = None,
+    alert: Filter = None,
+    incident: Filter = None,
+    service: Filter = None,
+    after: After = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Response:
+    wanted = where(verdict=verdict, rule=rule, alert=alert, incident=incident, service=service)
+    return answer(await node.reading.decisions(wanted, after=after, limit=limit))
+
+
+@family.get("/decisions/{identity}", Decision)
+async def decision(node: Here, identity: str) -> Response:
+    return answer(await node.reading.decision(identity))
+
+
+@family.get("/decisions/{identity}/situation", Situation)
+async def situation(node: Here, identity: str) -> Response:
+    return answer(await node.reading.situation(identity))
+
+
+@family.get("/decisions/{identity}/explain", Explained)
+async def explain(
+    node: Here,
+    identity: str,
+    counterfactual: Annotated[str, Query(max_length=20, description="A verdict: what would lead to it?")] = "",
+) -> Response:
+    return answer(await node.reading.explain(identity, counterfactual))
+
+
+@family.post("/decisions/{identity}/feedback", Verb.FEEDBACK, Feedback)
+async def feedback(node: Here, actor: Who, identity: str, body: FeedbackBody) -> Response:
+    return answer(await node.engine.steering.feedback(actor, identity, body.says, body.text))
+
+
+@family.get("/proposals", Listed)
+async def proposals(node: Here, rule: Filter = None, after: After = None, limit: Limit = LIMIT_DEFAULT) -> Response:
+    return answer(await node.reading.proposals(where(rule=rule), after=after, limit=limit))
