@@ -2,6 +2,7 @@
 
 import os
 import secrets as dice
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
@@ -43,6 +44,7 @@ from watchkeeper.values import Severity, id_from, severity_of
 
 STATE: Final = ".watchkeeper"
 SEED_BYTES: Final = 32
+SWITCH_S: Final = 0.0005  # the writer's thread waits behind a busy loop at each statement: at 5 ms that is its whole time
 
 
 class Trees:
@@ -114,6 +116,7 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
     Untrusted (the store is behind a checkpoint that was kept outside it).
     """
     state = state_of(home)
+    sys.setswitchinterval(SWITCH_S)
     store = SqliteStore.open(state)
     clock = clock or SystemClock()
     try:

@@ -63,6 +63,7 @@ log = structlog.get_logger("watchkeeper.engine")
 DOUBT_EVERY_MS: Final = 1_800_000
 TICK_S: Final = 0.25
 FORGET_EVERY_S: Final = 60.0
+PRUNE_EVERY_S: Final = 3600.0  # deliveries past their retention, and claim windows that closed
 DECISIONS_READ_MAX: Final = 50_000
 
 
@@ -513,7 +514,7 @@ class Engine:
             await self.scribe.commit(Commit(at=self.clock.now(), puts=tuple(puts)))
 
     async def _tick(self) -> None:
-        forgotten_ms = self.clock.monotonic_ms()
+        forgotten_ms = pruned_ms = self.clock.monotonic_ms()
         while True:
             await asyncio.sleep(TICK_S)
             before = self.world.clock
@@ -524,8 +525,12 @@ class Engine:
             await self._lapse_approvals()
             await self._expire()
             if self.clock.monotonic_ms() - forgotten_ms > FORGET_EVERY_S * 1000:
-                forgotten_ms = self.clock.monotonic_ms()
+                forgotten_ms = pruned_ms = self.clock.monotonic_ms()
                 self.pipeline.forget()
+            if self.clock.monotonic_ms() - pruned_ms > PRUNE_EVERY_S * 1000:
+                pruned_ms = self.clock.monotonic_ms()
+                kept_ms = self.world.configuration.settings.retention.signals_ms
+                await self.store.prune(after_ms(self.clock.now(), -kept_ms))
 
     async def _lapse_approvals(self) -> None:
         now = self.clock.now()
