@@ -525,7 +525,7 @@ class Engine:
             await self._lapse_approvals()
             await self._expire()
             if self.clock.monotonic_ms() - forgotten_ms > FORGET_EVERY_S * 1000:
-                forgotten_ms = pruned_ms = self.clock.monotonic_ms()
+                forgotten_ms = self.clock.monotonic_ms()
                 self.pipeline.forget()
             if self.clock.monotonic_ms() - pruned_ms > PRUNE_EVERY_S * 1000:
                 pruned_ms = self.clock.monotonic_ms()
