@@ -1,0 +1,251 @@
+"""What a person looks at first: the state of the whole, alerts, decisions."""
+
+from typing import Any, Final
+
+from watchkeeper.surface.cli.place import Exit, here
+from watchkeeper.surface.cli.words import (
+    Column,
+    ago,
+    as_json,
+    at,
+    bare,
+    coloured,
+    count,
+    left,
+    mark,
+    safe,
+    say,
+    scope,
+    short,
+    size,
+    style,
+    table,
+    wrapped,
+)
+
+LISTED: Final = 30  # rows a person is shown without --limit
+
+
+def status(*, json: bool = False) -> int:
+    """What is broken, and does it need me? Limits in force, and the node's own health.
+
+    Parameters
+    ----------
+    json
+        Print the node's answer as it is.
+    """
+    found = here().client().get("/status")
+    if json:
+        as_json(found)
+        return Exit.DONE
+    counts = found["counts"]
+    wrapped(style(answer(found), "bold"))
+    for line in needs(counts):
+        wrapped(line, "    ", first="  ")
+    say()
+    for stop in found["stops"]:
+        limit = f"stopped {scope(stop.get('scope'))}, by {stop.get('by', '?')} at {at(stop.get('at'))}: {stop.get('reason', '')}"
+        wrapped(
+            f"{style('■ ' if not here().plain else '# ', 'red')}{safe(limit)}; end it with 'wk resume {short(stop.get('id'))}'",
+            "  ",
+        )
+    for word, held in (("hold", found["holds"]), ("freeze", found["freezes"])):
+        for each in held:
+            limit = f"{word} on {scope(each.get('scope'))} until {at(each.get('until_at'))}: {each.get('reason', '')}"
+            wrapped(safe(limit), "  ", first="‖ " if not here().plain else "= ")
+    for line in health(found):
+        wrapped(line, "  ")
+    ledger = found["ledger"]
+    pending = f", {ledger['pending']} not yet signed" if ledger["pending"] else ""
+    wrapped(
+        f"{safe(found['node'])}, watchkeeper {safe(found['version'])}, up since {at(found['started_at'])}; configuration "
+        f"{found['configuration']['digest'][:12]} of {at(found['configuration']['at'])} by "
+        f"{safe(found['configuration']['by'])}; {count(ledger['size'], 'ledger entry', 'ledger entries')}{pending}; "
+        f"store {size(found['store']['bytes'])}",
+        "  ",
+    )
+    return Exit.DONE
+
+
+def answer(found: dict[str, Any]) -> str:
+    """The first line: one sentence that answers whether anything is broken and who is at it."""
+    counts = found["counts"]
+    if any(not any((stop.get("scope") or {}).values()) for stop in found["stops"]):
+        start = "Stopped: nothing acts until somebody resumes it."
+    elif not counts["incidents"] and not counts["alerts"]:
+        return "All quiet: no alert fires and no incident is open."
+    else:
+        start = ""
+    told = f"{count(counts['incidents'], 'incident')} open, {count(counts['alerts'], 'alert')} firing, {count(counts['runs'], 'run')} under way."
+    return f"{start} {told}".strip()
+
+
+def needs(counts: dict[str, int]) -> list[str]:
+    """What waits for a person, with the command that answers it."""
+    found = []
+    if counts["approvals"]:
+        waits = "approval waits" if counts["approvals"] == 1 else "approvals wait"
+        found.append(f"{counts['approvals']} {waits} for a person: wk approvals")
+    if counts.get("in_doubt"):
+        found.append(f"{count(counts['in_doubt'], 'run')} in doubt, a person must look: wk runs --status in_doubt")
+    if counts["held"]:
+        found.append(
+            f"{count(counts['held'], 'decision')} held, looked at again by themselves: wk decisions --verdict hold"
+        )
+    if counts["unmapped"]:
+        found.append(f"{count(counts['unmapped'], 'alert')} without a catalogue entity: wk alerts --unmapped")
+    if counts["dead_letters"]:
+        found.append(f"{count(counts['dead_letters'], 'delivery', 'deliveries')} not understood: wk dead-letters")
+    return found
+
+
+def health(found: dict[str, Any]) -> list[str]:
+    """What is wrong with the node itself."""
+    lines = []
+    differs = found["folder"]["differs"]
+    if differs:
+        names = ", ".join(safe(name) for name in found["folder"]["files"][:3])
+        more = f" and {differs - 3} more" if differs > 3 else ""
+        lines.append(
+            f"{count(differs, 'file')} {'differs' if differs == 1 else 'differ'} from what is active ({names}{more}): wk plan"
+        )
+    clock = found.get("clock") or {}
+    if clock.get("trusted") is False:
+        lines.append(style(f"Clock not trusted, everything holds: {safe(clock.get('why'))}", "yellow"))
+    for route, why in ((found.get("telling") or {}).get("failing") or {}).items():
+        lines.append(style(f"Telling people over {safe(route)} fails: {safe(why)}", "yellow"))
+    for name, why in (found.get("wrong") or {}).items():
+        if name not in {"telling", "clock"}:
+            lines.append(style(f"{safe(name)}: {safe(why)}", "red"))
+    return lines
+
+
+def alerts(
+    *,
+    state: str = "",
+    entity: str = "",
+    severity: str = "",
+    unmapped: bool = False,
+    limit: int = LISTED,
+    json: bool = False,
+) -> int:
+    """Alerts, newest first.
+
+    Parameters
+    ----------
+    state
+        firing, resolved or stale.
+    entity
+        An entity of the catalogue, for example web or resource:web-1.
+    severity
+        critical, major, minor, warning or info.
+    unmapped
+        Only those that no entity of the catalogue is known for.
+    """
+    asked = {"state": state, "entity": entity, "severity": severity, "unmapped": unmapped}
+    found = list(here().client().items("/alerts", asked, limit=limit))
+    if json:
+        as_json(found)
+        return Exit.DONE
+    if not found:
+        return nothing("No alerts", asked, "An alert appears when a source posts it: POST /hooks/alertmanager.")
+    table(
+        (
+            Column(name="alert"),
+            Column(name="name", flex=True),
+            Column(name="state", styled=True),
+            Column(name="severity"),
+            Column(name="entity", flex=True),
+            Column(name="since", right=True),
+            Column(name="incident"),
+        ),
+        [
+            (
+                short(each["id"]),
+                each.get("name"),
+                each.get("state"),
+                each.get("severity"),
+                bare(each.get("entity")) or "unmapped",
+                at(each.get("first_seen_at") or each.get("started_at") or each.get("starts_at")),
+                short(each.get("incident")),
+            )
+            for each in found
+        ],
+    )
+    more(len(found), limit)
+    return Exit.DONE
+
+
+def decisions(
+    *,
+    verdict: str = "",
+    rule: str = "",
+    alert: str = "",
+    incident: str = "",
+    limit: int = LISTED,
+    json: bool = False,
+) -> int:
+    """What it decided, newest first. 'wk explain ID' says why.
+
+    Parameters
+    ----------
+    verdict
+        act, ask, suggest, observe, hold or refuse.
+    rule
+        Only of this rule (pack/name).
+    """
+    asked = {"verdict": verdict, "rule": rule, "alert": alert, "incident": incident}
+    found = list(here().client().items("/decisions", asked, limit=limit))
+    if json:
+        as_json(found)
+        return Exit.DONE
+    if not found:
+        return nothing("No decisions", asked, "One is made when an alert matches a rule and its 'for' has passed.")
+    table(
+        (
+            Column(name="decision"),
+            Column(name="at", right=True),
+            Column(name="verdict", styled=True),
+            Column(name="what", flex=True),
+            Column(name="why", flex=True),
+        ),
+        [(short(each["id"]), at(each["at"]), each["verdict"], what(each), each["reason"]) for each in found],
+    )
+    more(len(found), limit)
+    return Exit.DONE
+
+
+def what(decision: dict[str, Any]) -> str:
+    """What was proposed, for whom: `restart-instance on web-1`."""
+    runbook = (decision.get("runbook") or "").rpartition("/")[2]
+    names = [bare(target.get("ref") or target.get("name")) for target in decision.get("targets") or []]
+    on = f" on {names[0]}" if len(names) == 1 else f" on {count(len(names), 'target')}" if names else ""
+    return f"{runbook}{on}" if runbook else (decision.get("rule") or "no rule")
+
+
+def nothing(sentence: str, asked: dict[str, Any], teach: str) -> int:
+    """An empty list: what is so, and what would appear here."""
+    filters = ", ".join(f"{name} {safe(value)}" for name, value in asked.items() if value)
+    wrapped(f"{sentence} with {filters}." if filters else f"{sentence}. {teach}")
+    return Exit.DONE
+
+
+def more(shown: int, limit: int) -> None:
+    if shown >= limit:
+        say(style(f"the newest {shown}; --limit N shows more", "dim"))
+
+
+__all__ = [
+    "ago",
+    "alerts",
+    "answer",
+    "coloured",
+    "decisions",
+    "left",
+    "mark",
+    "more",
+    "needs",
+    "nothing",
+    "status",
+    "what",
+]

@@ -1,0 +1,130 @@
+"""Every verb: its words, the function behind it, one line of help, and the group it is listed under."""
+
+from typing import Final
+
+from msgspec import Struct
+
+_CLI: Final = "watchkeeper.surface.cli"
+GROUPS: Final = ("Start", "Look", "Decide", "Limit", "Home", "People", "Record")
+
+
+class Verb(Struct, frozen=True, kw_only=True):
+    """`words` as typed. `bare`: it works without any argument, so that alone it needs no parser."""
+
+    words: tuple[str, ...]
+    function: str
+    help: str
+    group: str
+    bare: bool = False
+
+
+def _verb(words: str, function: str, help: str, group: str, *, bare: bool = False) -> Verb:  # noqa: A002
+    return Verb(words=tuple(words.split()), function=f"{_CLI}.{function}", help=help, group=group, bare=bare)
+
+
+VERBS: Final[tuple[Verb, ...]] = (
+    _verb("init", "start:init", "Write a home that works at once.", "Start"),
+    _verb("up", "start:up", "Run the node in the foreground.", "Start"),
+    _verb("demo", "start:demo", "See it detect, decide, repair and verify, on this machine.", "Start"),
+    _verb("status", "look:status", "What is broken, and does it need me?", "Look", bare=True),
+    _verb("alerts", "look:alerts", "Alerts, newest first.", "Look", bare=True),
+    _verb("incidents", "incidents:incidents", "Incidents, newest first; 'show ID' for one.", "Look", bare=True),
+    _verb("decisions", "look:decisions", "What it decided, newest first.", "Look", bare=True),
+    _verb(
+        "explain", "explain:explain", "Why a decision was made; a runbook's handbook page; an alert's decision.", "Look"
+    ),
+    _verb("trail", "incidents:trail", "Everything on record about an incident, in order.", "Look"),
+    _verb("approvals", "approvals:approvals", "What waits for a person.", "Decide", bare=True),
+    _verb("approve", "approvals:approve", "Say yes to exactly what is shown.", "Decide"),
+    _verb("reject", "approvals:reject", "Say no.", "Decide"),
+    _verb("run", "runs:run", "Run a runbook yourself; every guard is asked.", "Decide"),
+    _verb("runs", "runs:runs", "Runs, newest first; show, pause, resume, cancel, settle, close.", "Decide", bare=True),
+    _verb("stop", "limits:stop", "Stop automation, everywhere or in a scope.", "Limit"),
+    _verb("resume", "limits:resume", "End a stop.", "Limit"),
+    _verb("hold", "limits:holds", "Keep automation's hands off: list, set, extend, lift.", "Limit", bare=True),
+    _verb("freeze", "limits:freezes", "A change freeze: list, set, lift.", "Limit", bare=True),
+    _verb(
+        "autonomy",
+        "autonomy:grants",
+        "How far rules may go by themselves: list, grant, second, revoke.",
+        "Limit",
+        bare=True,
+    ),
+    _verb("check", "home:check", "Every problem in the home's files.", "Home", bare=True),
+    _verb("plan", "home:plan", "What the folder would change.", "Home", bare=True),
+    _verb("apply", "home:apply", "Make the folder the active configuration.", "Home"),
+    _verb("catalog", "catalog:catalog", "What there is, who owns it, what depends on it.", "Home", bare=True),
+    _verb("rules", "catalog:rules", "Rules and how far each may go.", "Home", bare=True),
+    _verb("runbooks", "catalog:runbooks", "Runbooks and their risk.", "Home", bare=True),
+    _verb("secret", "secret:secrets", "Secrets of this home: list, put, delete.", "Home", bare=True),
+    _verb("identity", "people:identities", "Who may come in: list, add, remove.", "People", bare=True),
+    _verb("token", "people:tokens", "Their tokens: list, create, revoke.", "People", bare=True),
+    _verb("whoami", "people:whoami", "Who the node takes you for, and what you may do.", "People", bare=True),
+    _verb("notify", "record:messages", "What was told to people: list, test.", "Record", bare=True),
+    _verb(
+        "dead-letters",
+        "record:dead_letters",
+        "What could not be understood: list, show, replay, drop.",
+        "Record",
+        bare=True,
+    ),
+    _verb("store size", "record:store_size", "How large the store is.", "Record"),
+    _verb("completion", "completion:completion", "Completion for bash, zsh or fish.", "Record"),
+    # Sub-verbs, in the order of their verbs.
+    _verb("incidents show", "incidents:show", "One incident: state, times, alerts, decisions, runs.", "Look"),
+    _verb("incidents acknowledge", "incidents:acknowledge", "Say that a person looks at it.", "Look"),
+    _verb("incidents comment", "incidents:comment", "Add a comment.", "Look"),
+    _verb("incidents resolve", "incidents:resolve", "Say that it is over.", "Look"),
+    _verb("incidents close", "incidents:close", "Close it.", "Look"),
+    _verb("runs show", "runs:show", "One run: its steps and where it stands.", "Decide"),
+    _verb("runs pause", "runs:pause", "Pause at the next safe point.", "Decide"),
+    _verb("runs resume", "runs:resume", "Go on.", "Decide"),
+    _verb("runs cancel", "runs:cancel", "End it at the next safe point.", "Decide"),
+    _verb("runs settle", "runs:settle", "Say what became of a step in doubt.", "Decide"),
+    _verb("runs close", "runs:close", "End a run whatever its state.", "Decide"),
+    _verb("hold list", "limits:holds", "Holds in force.", "Limit"),
+    _verb("hold set", "limits:hold_set", "Set a hold.", "Limit"),
+    _verb("hold extend", "limits:hold_extend", "Let a hold last longer.", "Limit"),
+    _verb("hold lift", "limits:hold_lift", "End a hold.", "Limit"),
+    _verb("freeze list", "limits:freezes", "Freezes in force or to come.", "Limit"),
+    _verb("freeze set", "limits:freeze_set", "Set a freeze.", "Limit"),
+    _verb("freeze lift", "limits:freeze_lift", "End a freeze.", "Limit"),
+    _verb("autonomy list", "autonomy:grants", "Levels given on record.", "Limit"),
+    _verb("autonomy grant", "autonomy:grant", "Give a rule a level for a cell, on record.", "Limit"),
+    _verb("autonomy second", "autonomy:second", "Give the second pair of eyes.", "Limit"),
+    _verb("autonomy revoke", "autonomy:revoke", "Take a level back.", "Limit"),
+    _verb("secret list", "secret:secrets", "Names and versions, never values.", "Home"),
+    _verb("secret put", "secret:put", "Put a value, from stdin or a prompt.", "Home"),
+    _verb("secret delete", "secret:delete", "Delete a secret.", "Home"),
+    _verb("identity list", "people:identities", "People and machines.", "People"),
+    _verb("identity add", "people:identity_add", "Add one; --me makes you the first admin.", "People"),
+    _verb("identity remove", "people:identity_remove", "Remove one, with its tokens.", "People"),
+    _verb("token list", "people:tokens", "Tokens, without their text.", "People"),
+    _verb("token create", "people:token_create", "Make a token; its text is shown once.", "People"),
+    _verb("token revoke", "people:token_revoke", "End a token.", "People"),
+    _verb("notify list", "record:messages", "Messages, newest first.", "Record"),
+    _verb("notify test", "record:notify_test", "Send a test over a route.", "Record"),
+    _verb("dead-letters list", "record:dead_letters", "Those that wait for somebody.", "Record"),
+    _verb("dead-letters show", "record:dead_letter_show", "One, with what was received.", "Record"),
+    _verb(
+        "dead-letters replay", "record:dead_letter_replay", "Read it again, after what was wrong was mended.", "Record"
+    ),
+    _verb("dead-letters drop", "record:dead_letter_drop", "Let it go, with a reason.", "Record"),
+)
+
+
+def tops() -> tuple[Verb, ...]:
+    """The verbs as `wk --help` lists them; `store size` counts as the verb `store`."""
+    return tuple(each for each in VERBS if len(each.words) == 1 or each.words[0] == "store")
+
+
+def subs(verb: str) -> tuple[Verb, ...]:
+    return tuple(each for each in VERBS if len(each.words) == 2 and each.words[0] == verb)
+
+
+def nearest(word: str, among: tuple[str, ...]) -> str:
+    """The known word that is closest to a mistyped one; "" when none is close."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, among, n=1, cutoff=0.5)
+    return found[0] if found else next((each for each in among if len(word) > 2 and each.startswith(word)), "")
