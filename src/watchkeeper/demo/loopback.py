@@ -10,6 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -84,8 +85,9 @@ async def call(
     content: Any = None,
     headers: Mapping[str, str] | None = None,
     timeout_s: float = REQUEST_TIMEOUT_S,
+    through: Path | None = None,
 ) -> Answer:
-    """Raises OSError when nobody answers (refused, reset, gone silent: then TimeoutError, which is one too)."""
+    """`through` is a socket in the file system. Raises OSError when nobody answers (refused, reset, gone silent: then TimeoutError, which is one too)."""
     parts = urlsplit(url)
     target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
     body = b"" if content is None else json.dumps(content).encode()
@@ -94,7 +96,10 @@ async def call(
         lines.append("Content-Type: application/json")
     lines += [f"Content-Length: {len(body)}", *(f"{name}: {value}" for name, value in (headers or {}).items())]
     async with asyncio.timeout(timeout_s):
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80, limit=HEAD_BYTES_MAX)
+        if through is not None:
+            reader, writer = await asyncio.open_unix_connection(through, limit=HEAD_BYTES_MAX)
+        else:
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80, limit=HEAD_BYTES_MAX)
         try:
             writer.write("\r\n".join([*lines, "", ""]).encode() + body)
             await writer.drain()
