@@ -191,6 +191,7 @@ def _entry(row: EntryRow) -> View:
         **msgspec.to_builtins(found),
         "leaf": _b64(row.leaf),
         "content": msgspec.Raw(row.content) if row.content is not None else None,
+        "salt": row.salt.hex() if row.salt is not None else "",
         "erased": row.erased,
         "order": row.order,
     }
