@@ -25,7 +25,6 @@ from watchkeeper.surface.api import (
 from watchkeeper.surface.api.description import describe
 from watchkeeper.surface.api.door import Answer
 from watchkeeper.surface.api.kept import Keeper
-from watchkeeper.surface.api.metrics import Metrics
 from watchkeeper.surface.api.node import Node
 from watchkeeper.surface.api.pace import Pace
 
@@ -57,7 +56,6 @@ def create_app(node: Node) -> FastAPI:
     )
     app.state.node = node
     app.state.keeper = Keeper(node.engine.scribe)
-    app.state.metrics = Metrics(node.engine, node.version)
     app.state.pace = Pace(lambda: node.settings.limits.api_requests_per_s, monotonic)
     problems.install(app)
     for family in FAMILIES:

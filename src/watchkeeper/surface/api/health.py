@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from watchkeeper.approve.roles import Denied, Verb, may
-from watchkeeper.surface.api import metrics as figures
 from watchkeeper.surface.api import problems
 from watchkeeper.surface.api.hosts import loopback
+from watchkeeper.surface.api.metrics import MEDIA
 from watchkeeper.surface.api.node import Node, Unsigned
 
 router = APIRouter(tags=["health"])
@@ -55,5 +55,4 @@ async def metrics(request: Request) -> Response:
             return problems.unauthenticated(actor.why)
         if isinstance(denied := may(actor, Verb.METRICS), Denied):
             return problems.problem(403, "not allowed", denied.reason, {"verb": Verb.METRICS.value})
-    found: figures.Metrics = request.app.state.metrics
-    return Response(await found.text(), 200, NO_STORE, figures.MEDIA)
+    return Response(await node.metrics.text(), 200, NO_STORE, MEDIA)

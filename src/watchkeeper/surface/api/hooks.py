@@ -96,7 +96,9 @@ class Hooks:
             body = _EMPTY_BEAT
         try:
             _readable(hook.format, headers, body)
+            began_s = monotonic()
             accepted = await self._node.engine.intake.accept(source, hook.format, body, headers, hook.name)
+            self._node.metrics.stage.labels("intake").observe(monotonic() - began_s)
         except Malformed as unread:
             return problems.problem(400, "cannot be read", str(unread), {"field": unread.path} if unread.path else None)
         self._node.engine.pipeline.nudge()

@@ -16,6 +16,7 @@ from watchkeeper.engine.ledger_reading import LedgerReader
 from watchkeeper.engine.reading import Reader
 from watchkeeper.home.settings import Settings
 from watchkeeper.packs.runbook import SecretRef
+from watchkeeper.surface.api.metrics import Metrics
 
 PEER: Final = "watchkeeper.peer"  # the extension of a scope that holds the uid at the other end of the home's socket
 FOLDER_LOOKED_S: Final = 2.0  # how long an answer about the folder is repeated
@@ -42,6 +43,7 @@ class Node:
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__
+        self.metrics = Metrics(engine, __version__)
         self._differing: tuple[float, tuple[str, ...]] = (-FOLDER_LOOKED_S, ())
 
     @property
