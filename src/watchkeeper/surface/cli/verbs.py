@@ -69,6 +69,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         bare=True,
     ),
     _verb("store size", "record:store_size", "How large the store is.", "Record"),
+    _verb("ledger", "ledger:checkpoint", "The record: verify, export, prove.", "Record", bare=True),
     _verb("completion", "completion:completion", "Completion for bash, zsh or fish.", "Record"),
     # Sub-verbs, in the order of their verbs.
     _verb("incidents show", "incidents:show", "One incident: state, times, alerts, decisions, runs.", "Look"),
@@ -110,6 +111,10 @@ VERBS: Final[tuple[Verb, ...]] = (
         "dead-letters replay", "record:dead_letter_replay", "Read it again, after what was wrong was mended.", "Record"
     ),
     _verb("dead-letters drop", "record:dead_letter_drop", "Let it go, with a reason.", "Record"),
+    _verb("ledger checkpoint", "ledger:checkpoint", "The newest signed checkpoint.", "Record"),
+    _verb("ledger verify", "ledger:verify", "Is the record whole? Here, or on an export.", "Record"),
+    _verb("ledger export", "ledger:export", "Write the record as a folder that anyone can verify.", "Record"),
+    _verb("ledger prove", "ledger:prove", "Prove that an entry is in the record.", "Record"),
 )
 
 
