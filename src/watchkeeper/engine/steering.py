@@ -142,7 +142,7 @@ class Steering:
             return invalid("reason", f"1 to {REASON_CHARS_MAX} characters, for the record")
         resolved: list[Target] = []
         for ref in dict.fromkeys(targets):
-            target = self._situations.target(ref)
+            target = self._situations.target(self._situations.configuration.catalog.named.get(ref, ref))
             if target is None:
                 return invalid("targets", f"no entity {ref!r} in the catalogue: run 'wk catalog' to list them")
             resolved.append(target)
