@@ -15,6 +15,7 @@ from watchkeeper.packs.expression import Template
 from watchkeeper.packs.rule import Rule
 from watchkeeper.packs.runbook import Runbook
 from watchkeeper.packs.template import SecretUse
+from watchkeeper.report.handbook import page
 
 SERVICES: Final = (EntityKind.COMPONENT, EntityKind.RESOURCE, EntityKind.API, EntityKind.SYSTEM)
 NEIGHBOURS_MAX: Final = 500
@@ -66,7 +67,11 @@ class HomeReader:
         if found is None:
             return missing("runbook", name)
         used_by = sorted(rule.name for rule in self._engine.world.configuration.rules.values() if rule.runbook == name)
-        return {**_runbook(found), "used_by": used_by, "handbook": handbook(found)}
+        return {
+            **_runbook(found),
+            "used_by": used_by,
+            "handbook": page(found, self._engine.world.configuration.rulebook),
+        }
 
     def services(self, kind: str = "", environment: str = "") -> Listed:
         found = [
@@ -115,18 +120,6 @@ class HomeReader:
         if seen is None:
             return {"is": "unhealthy" if failing else "unknown", "at": None, "why": ""}
         return {"is": "healthy" if seen.healthy and not failing else "unhealthy", "at": seen.at, "why": seen.why}
-
-
-def handbook(runbook: Runbook) -> str:
-    """The runbook in words: what a person would do by hand."""
-    lines = [f"{runbook.name}: {runbook.description or 'no description'}", f"Owner: {runbook.owner}", ""]
-    for number, step in enumerate(runbook.steps, 1):
-        what = step.call.action if step.call is not None else step.kind.value
-        lines.append(f"{number}. {step.id}: {what}" + (f" ({step.effect.value})" if step.call is not None else ""))
-        if step.undo is not None:
-            lines.append(f"   taken back by {step.undo.call.action}")
-    lines += ["", f"When a step fails: {runbook.on_failure.value}. When it is stopped: {runbook.on_stop.value}."]
-    return "\n".join(lines)
 
 
 def _rule(rule: Rule) -> View:

@@ -131,8 +131,7 @@ class IncidentReader:
         incident = await self._engine.incidents.find(identity)
         if incident is None:
             return None
-        notes = tuple([note async for note in self._every(Note, "subject", (incident.id,))])
-        names = (incident.id, *(note.id for note in notes if note.kind == EventKind.MERGED))
+        names, notes = await self._names(incident.id)
         alerts = self._engine.correlation.members(incident.id) or tuple(
             [alert async for alert in self._every(Alert, "incident", names)]
         )
@@ -149,6 +148,16 @@ class IncidentReader:
             runs=tuple(sorted(runs, key=lambda each: each.at)),
             notes=tuple(sorted(notes, key=lambda note: note.at)),
         )
+
+    async def _names(self, identity: str) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+        """Every id that this incident has had, and what was noted under them."""
+        names, notes, newest = {identity: None}, [], [identity]
+        while newest and len(names) < PARTS_MAX:
+            found = [note async for note in self._every(Note, "subject", newest)]
+            notes += found
+            newest = [note.id for note in found if note.kind == EventKind.MERGED and note.id not in names]
+            names.update(dict.fromkeys(newest))
+        return tuple(names), tuple(notes)
 
     async def _every(self, document: type[Document], key: str, values: Sequence[str]) -> AsyncIterator[Document]:
         """Those of a kind whose `key` is one of `values`; none for no values. At most PARTS_MAX."""

@@ -20,6 +20,7 @@ from watchkeeper.signals.signal import DeadLetter
 from watchkeeper.values import id_from
 
 COMMENT_CHARS_MAX: Final = 2_000
+MERGES_MAX: Final = 100  # one incident into the next, into the next
 
 
 class Mark(StrEnum):
@@ -38,14 +39,18 @@ class Incidents:
 
     async def find(self, identity: str) -> Incident | None:
         """By its id, or by that of an incident it took in."""
-        found = self._correlation.incident(identity)
-        if found is not None:
-            return found
-        row = await self._scribe.store.get("incident", identity)
-        if row is None:
+        for _ in range(MERGES_MAX):
+            found = self._correlation.incident(identity)
+            if found is not None:
+                return found
+            row = await self._scribe.store.get("incident", identity)
+            if row is not None:
+                return read(row, Incident)
             merged = await self._scribe.store.get("note", identity)
-            row = await self._scribe.store.get("incident", read(merged, Note).subject) if merged is not None else None
-        return read(row, Incident) if row is not None else None
+            if merged is None:
+                return None
+            identity = read(merged, Note).subject
+        return None
 
     async def mark(self, actor: Actor, identity: str, mark: Mark, comment: str) -> Note | No:
         incident = await self.find(identity)

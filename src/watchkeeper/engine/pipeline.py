@@ -19,15 +19,17 @@ import structlog
 
 from watchkeeper.correlate.alert import Alert, Mapped
 from watchkeeper.correlate.correlation import Changes, Correlation
+from watchkeeper.correlate.grouping import Merge
+from watchkeeper.correlate.timeline import EventKind
 from watchkeeper.engine.intake import Intake, SignalReader
 from watchkeeper.engine.judge import Judge
 from watchkeeper.engine.mapping import mapped_of
-from watchkeeper.engine.records import put
+from watchkeeper.engine.records import Note, put
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
 from watchkeeper.errors import WatchkeeperError
-from watchkeeper.ports import Commit, Committed, Put
+from watchkeeper.ports import Commit, Committed, Drop, Put
 from watchkeeper.signals.signal import DeadLetter, Delivery, Kind, Parsed, Signal
 from watchkeeper.values import Instant, after_ms, id_from, ms_between
 
@@ -157,11 +159,9 @@ class Pipeline:
             changes = self._correlation.apply(signal, self._mapped(signal))
             puts.append(put(signal, alert=_alert_of(changes)))
             self._collect(changes, puts, changed, incidents, bumps)
-        puts.extend(self._incident_puts(incidents))
-        return (
-            Commit(at=self._scribe.clock.now(), puts=tuple(puts), bumps=tuple(sorted(bumps)), taken=(delivery.id,)),
-            changed,
-        )
+        drops = self._incidents(incidents, puts)
+        at = self._scribe.clock.now()
+        return Commit(at=at, puts=tuple(puts), drops=drops, bumps=tuple(sorted(bumps)), taken=(delivery.id,)), changed
 
     def _mapped(self, signal: Signal) -> Mapped:
         return mapped_of(signal, self._reader.source(signal.source), self._world.configuration.catalog)
@@ -186,6 +186,9 @@ class Pipeline:
         if changes.track is not None:
             puts.append(put(changes.track, identity=f"{changes.track.group}\x1f{changes.track.fingerprint}"))
         incidents.update(dict.fromkeys(changes.incidents))
+        for merge in changes.merged:
+            incidents[merge.absorbed] = None
+            puts.append(put(_merged(merge, self._scribe.clock.now())))
 
     def _unwell(self, alert: Alert, *, well: bool) -> bool:
         """Keep the set of alerts that say an entity is not well; True when the entity turned by it."""
@@ -199,13 +202,16 @@ class Pipeline:
             failing.add(alert.id)
         return before != bool(failing)
 
-    def _incident_puts(self, identities: Iterable[str]) -> list[Put]:
-        found: list[Put] = []
+    def _incidents(self, identities: Iterable[str], puts: list[Put]) -> tuple[Drop, ...]:
+        """Each incident as it is now into `puts`; those that went into another one are to be dropped."""
+        gone: list[Drop] = []
         for identity in identities:
             incident = self._correlation.incident(identity)
-            if incident is not None:
-                found.append(put(incident))
-        return found
+            if incident is not None and incident.id == identity:
+                puts.append(put(incident))
+            elif incident is not None:
+                gone.append(Drop(kind="incident", id=identity))
+        return tuple(gone)
 
     async def _by_time(self) -> None:
         """Judge what is due again, and mark what was not seen for too long as stale."""
@@ -249,13 +255,20 @@ class Pipeline:
             changes = self._correlation.apply(signal, self._mapped(signal))
             puts.append(put(signal, alert=_alert_of(changes)))
             self._collect(changes, puts, changed, incidents, bumps)
-        puts.extend(self._incident_puts(incidents))
+        drops = self._incidents(incidents, puts)
         if puts:
             now = self._scribe.clock.now()
-            await self._scribe.commit(Commit(at=now, puts=tuple(puts), bumps=tuple(sorted(bumps))))
+            await self._scribe.commit(Commit(at=now, puts=tuple(puts), drops=drops, bumps=tuple(sorted(bumps))))
             self._wake(bumps)
             for alert in changed.values():
                 await self._judge.alert(alert, now)
+
+
+def _merged(merge: Merge, at: Instant) -> Note:
+    """What leads from the id of an incident to the one that took it in."""
+    return Note(
+        id=merge.absorbed, subject=merge.into, at=at, by="watchkeeper", text=merge.sentence, kind=EventKind.MERGED.value
+    )
 
 
 def _alert_of(changes: Changes) -> str:
