@@ -84,7 +84,12 @@ metadata:
     watchkeeper.dev/reach: api
     watchkeeper.dev/attr.url: http://127.0.0.1:9001
     watchkeeper.dev/address: url
-spec: {type: service, lifecycle: production, owner: group:ops, system: shop, dependsOn: [component:web]}
+spec: {type: service, lifecycle: production, owner: group:ops, system: shop, dependsOn: [component:web, component:pay]}
+---
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata: {name: pay, annotations: {watchkeeper.dev/environment: staging}}
+spec: {type: service, lifecycle: production, owner: group:ops, system: shop}
 """
 
 PACK = """

@@ -159,6 +159,11 @@ async def grants(
     return answer(await node.reading.limits(Grant, where(state=state, rule=rule), after=after, limit=limit))
 
 
+@family.get("/grants/{identity}", Grant)
+async def grant(node: Here, identity: str) -> Response:
+    return answer(await node.reading.limit(Grant, "grant", identity))
+
+
 @family.post("/grants", Verb.GRANT, Grant, status=201)
 async def add_grant(node: Here, actor: Who, body: GrantBody) -> Response:
     now = node.engine.clock.now()
