@@ -95,9 +95,7 @@ class Desk:
 
     # Waiting.
 
-    async def until(
-        self, what: str, look: Callable[[], Awaitable[Found | None]], within_s: float = WITHIN_S
-    ) -> Found:
+    async def until(self, what: str, look: Callable[[], Awaitable[Found | None]], within_s: float = WITHIN_S) -> Found:
         """The first thing that `look` finds. Raises Waited with the name of what did not come."""
         until_s = monotonic() + within_s
         while True:

@@ -28,12 +28,14 @@ def home_files(fleet: Fleet | None = None) -> dict[str, bytes]:
 
 
 def write(folder: Path, fleet: Fleet) -> None:
-    """Only where nothing is yet: a home that somebody has is theirs. Raises FileExistsError."""
-    for path, data in home_files(fleet).items():
-        file = folder / path
+    """Only where none of it is yet: a home that somebody has is theirs. Raises FileExistsError, with nothing written."""
+    wanted = {folder / path: data for path, data in home_files(fleet).items()}
+    had = next((file for file in wanted if file.exists()), None)
+    if had is not None:
+        raise FileExistsError(f"{had} exists already: name an empty folder")
+    for file, data in wanted.items():
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("xb") as new:
-            new.write(data)
+        file.write_bytes(data)
 
 
 def _moved(data: bytes, ports: dict[int, int]) -> bytes:

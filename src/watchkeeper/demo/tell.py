@@ -12,8 +12,22 @@ from rich.table import Table
 from watchkeeper.values import ms_between
 
 WIDTH_PLAIN: Final = 120
-_COLOURS: Final = {"broke": "red", "decided": "cyan", "did": "yellow", "well": "green", "told": "magenta", "who": "blue"}
-_WORDS: Final = {"broke": "breaks", "decided": "decides", "did": "does", "well": "ends", "told": "told", "who": "person"}
+_COLOURS: Final = {
+    "broke": "red",
+    "decided": "cyan",
+    "did": "yellow",
+    "well": "green",
+    "told": "magenta",
+    "who": "blue",
+}
+_WORDS: Final = {
+    "broke": "breaks",
+    "decided": "decides",
+    "did": "does",
+    "well": "ends",
+    "told": "told",
+    "who": "person",
+}
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -22,6 +36,7 @@ class Told(Struct, frozen=True, kw_only=True):
     scene: str
     outcome: str
     broke_at: datetime
+    detected_at: datetime | None = None
     decided_at: datetime | None = None
     acted_at: datetime | None = None
     verified_at: datetime | None = None
@@ -52,10 +67,19 @@ class Teller:
 
     def table(self, told: Sequence[Told]) -> None:
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for name, right in (("scene", ""), ("outcome", ""), ("detected", "r"), ("acted", "r"), ("verified", "r")):
+        for name, right in (
+            ("scene", ""),
+            ("outcome", ""),
+            ("detected", "r"),
+            ("decided", "r"),
+            ("acted", "r"),
+            ("verified", "r"),
+        ):
             table.add_column(name, justify="right" if right else "left", no_wrap=bool(right))
         for one in told:
-            times = [_after(one.broke_at, at) for at in (one.decided_at, one.acted_at, one.verified_at)]
+            times = [
+                _after(one.broke_at, at) for at in (one.detected_at, one.decided_at, one.acted_at, one.verified_at)
+            ]
             table.add_row(escape(one.scene), escape(one.outcome), *times)
         self._console.print()
         self._console.print(table)
