@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check static unit soak bench lock schemas clean help
+.PHONY: demo test check static unit soak bench lock docs schemas clean help
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,8 +42,10 @@ lock: $(READY)  ## resolve the dependencies again
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --no-header pyproject.toml --group dev -o requirements-dev.lock
 
-schemas: $(READY)  ## write docs/schemas again from the loaders
-	$(BIN)/python -m watchkeeper.packs.schema docs/schemas
+docs: $(READY)  ## write the generated parts of the documents, and docs/schemas, again
+	$(BIN)/python docs/generate.py
+
+schemas: docs
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .hypothesis .coverage mutants
