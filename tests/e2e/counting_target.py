@@ -21,6 +21,7 @@ that does not counts every arrival as an effect. Nothing is written down: what t
 
 import argparse
 import json
+import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -208,7 +209,8 @@ def main() -> None:
     parser.add_argument("--services", required=True)
     given = parser.parse_args()
     server = Server(("127.0.0.1", 0), handler(World(given.services.split(","))))
-    print(server.server_address[1], flush=True)
+    sys.stdout.write(f"{server.server_address[1]}\n")
+    sys.stdout.flush()
     server.serve_forever()
 
 

@@ -57,6 +57,13 @@ def still_there(needles):
     return found
 
 
+def node_of(home):
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and f"watchkeeper.demo.node\0{home}\0" in (entry / "cmdline").read_text():
+            return int(entry.name)
+    raise AssertionError(f"no node runs for {home}")
+
+
 async def gone(home):
     """What ends by a closed pipe ends a moment later."""
     for _ in range(200):
@@ -110,6 +117,23 @@ async def test_killed_it_leaves_nothing_either():
     assert still_there([home_in(seen)])
     process.kill()
     await process.communicate()
+    assert await gone(home_in(seen))
+
+
+async def test_a_story_that_fails_says_what_failed_and_leaves_nothing():
+    process = await started()
+    seen = ""
+    async with asyncio.timeout(60):
+        while "1  An instance crashes" not in seen:
+            line = await process.stdout.readline()
+            assert line, seen
+            seen += line.decode()
+    os.kill(node_of(home_in(seen)), signal.SIGKILL)
+    async with asyncio.timeout(60):
+        rest, _ = await process.communicate()
+    assert process.returncode == 1
+    assert "demo: failed: " in rest.decode()
+    assert "demo: passed" not in rest.decode()
     assert await gone(home_in(seen))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -291,7 +292,7 @@ def test_killed_while_the_target_has_the_request_in_its_hands(tmp_path: Path) ->
                 here.target.gate(service, verb, at)
             here.fire(alert, *pair)
             for service in pair:
-                until(lambda service=service: here.target.reached(service, verb), f"{verb} reaches {service}")
+                until(partial(here.target.reached, service, verb), f"{verb} reaches {service}")
             here.killed()
             for service in pair:
                 here.target.let_go(service, verb, drop=drop)

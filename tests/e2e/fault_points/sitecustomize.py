@@ -11,11 +11,12 @@ What ends is the supervisor first, which could otherwise start a worker, and the
 import os
 import signal
 import sys
+from pathlib import Path
 
 WORKER = "watchkeeper.surface.node"
 
 
-def install(path: str) -> None:
+def install(path: Path) -> None:
     import json
 
     from watchkeeper.adapters.sqlite import SqliteStore
@@ -25,8 +26,7 @@ def install(path: str) -> None:
 
     def armed():
         try:
-            with open(path, encoding="ascii") as file:
-                text = file.read().strip()
+            text = path.read_text(encoding="ascii").strip()
         except FileNotFoundError:
             return None
         event, where, moment = text.split(":")
@@ -44,7 +44,7 @@ def install(path: str) -> None:
             yield "taken", ""
 
     def end():
-        os.unlink(path)
+        path.unlink()
         supervisor = os.environ.get("WATCHKEEPER_SUPERVISOR", "")
         if supervisor:
             os.kill(int(supervisor), signal.SIGKILL)
@@ -64,4 +64,4 @@ def install(path: str) -> None:
 
 
 if "WATCHKEEPER_KILL_AT" in os.environ and WORKER in sys.orig_argv:
-    install(os.environ["WATCHKEEPER_KILL_AT"])
+    install(Path(os.environ["WATCHKEEPER_KILL_AT"]))

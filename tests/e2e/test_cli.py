@@ -1,0 +1,641 @@
+"""What an operator types and reads, against a real node in a temporary home."""
+
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+WK = str(Path(sys.executable).with_name("wk"))
+WITHIN_S = 40.0
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith("WATCHKEEPER_") and name not in {"COLUMNS", "NO_COLOR"}
+}
+
+RULE = """\
+apiVersion: watchkeeper.dev/v1
+kind: Rule
+metadata: {name: service-down, owner: group:operations}
+spec:
+  match: {alertname: ServiceDown}
+  target: {within: {system: example}}
+  runbook: starter/look
+  autonomy: {ceiling: auto}
+  limits: {attempts: 100, within: 1h, settle: 1s}
+"""
+RUNBOOK = """\
+apiVersion: watchkeeper.dev/v1
+kind: Runbook
+metadata: {name: look, owner: group:operations}
+spec:
+  description: Ask it how it is
+  params: {times: {type: integer, default: 1, max: 3}}
+  permissions:
+    - {do: http.request, methods: [GET], to: target.url}
+  timeout: 30s
+  steps:
+    - id: ask
+      do: http.request
+      with: {method: GET, url: "${target.url}/healthz"}
+      timeout: 5s
+"""
+SCENARIO = """\
+apiVersion: watchkeeper.dev/v1
+kind: Scenario
+metadata: {name: acts, owner: group:operations}
+spec:
+  given:
+    signals: [{labels: {alertname: ServiceDown, service: web, severity: major}}]
+    outputs: {ask: {status: 200}}
+  expect: {verdict: act, rule: starter/service-down, effects: [{step: ask, action: http.request}], status: succeeded}
+"""
+
+
+@dataclass
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def wk(home: Path, *words: str, given: str | None = None, **environment: str) -> Answer:
+    done = subprocess.run(
+        [WK, "--home", str(home), *words],
+        input=given if given is not None else "",
+        capture_output=True,
+        text=True,
+        env={**ENVIRONMENT, **environment},
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+class Up:
+    """`wk up` in the foreground of nobody."""
+
+    def __init__(self, home: Path, *words: str) -> None:
+        self.home = home
+        self.log = home.parent / "up.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [WK, "--home", str(home), "up", *(words or ("--port", "0"))],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                env=ENVIRONMENT,
+                start_new_session=True,
+            )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(line.rstrip("\n") for line in self.process.stdout)
+
+    def ready(self) -> str:
+        until(lambda: self.lines or self.process.poll() is not None, "ready")
+        assert self.lines, self.log.read_text()
+        return self.lines[0]
+
+    def end(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=WITHIN_S)
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+def until(what: Callable[[], Any], named: str) -> Any:
+    end_s = monotonic() + WITHIN_S
+    while not (found := what()):
+        assert monotonic() < end_s, f"did not happen within {WITHIN_S:g} s: {named}"
+        sleep(0.05)
+    return found
+
+
+class Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer()
+
+    def _answer(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, target: int) -> Iterator[Up]:
+    home = tmp_path_factory.mktemp("wk") / "h"
+    made = subprocess.run([WK, "init", str(home)], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert made.returncode == 0, made.stderr
+    (home / "packs/starter/rules/service-down.yaml").write_text(RULE)
+    (home / "packs/starter/runbooks/look.yaml").write_text(RUNBOOK)
+    (home / "packs/starter/scenarios/only-observed.yaml").write_text(SCENARIO)
+    settings = home / "watchkeeper.yaml"
+    settings.write_text(
+        settings.read_text() + f'notify: {{routes: [{{name: chat, webhook: "http://127.0.0.1:{target}/chat"}}]}}\n'
+    )
+    catalog = home / "catalog/example.yaml"
+    catalog.write_text(catalog.read_text().replace("http://127.0.0.1:8080", f"http://127.0.0.1:{target}"))
+    up = Up(home)
+    up.ready()
+    # Before anybody is known: the home's token reads, and nothing else.
+    assert wk(home, "status").code == 0
+    refused = wk(home, "stop", "--reason", "trying")
+    assert refused.code == 1
+    assert "may not stop" in refused.err
+    me = wk(home, "identity", "add", "--me")
+    assert me.code == 0, me.err
+    yield up
+    assert up.end() == 0
+    assert len(up.lines) == 1, "stdout carries one line"
+
+
+def fire(node: Up, service: str, name: str = "ServiceDown", **labels: str) -> None:
+    token = (node.home / ".watchkeeper/token").read_text().strip()
+    start = datetime.now(UTC) - timedelta(seconds=5)
+    body = {
+        "version": "4",
+        "groupKey": "g",
+        "status": "firing",
+        "receiver": "r",
+        "groupLabels": {},
+        "commonLabels": {},
+        "commonAnnotations": {},
+        "externalURL": "",
+        "truncatedAlerts": 0,
+        "alerts": [
+            {
+                "status": "firing",
+                "labels": {"alertname": name, "service": service, "severity": "major", **labels},
+                "annotations": {},
+                "startsAt": start.isoformat(),
+                "endsAt": "0001-01-01T00:00:00Z",
+                "generatorURL": "",
+                "fingerprint": f"{abs(hash((name, service, tuple(labels.items())))):016x}"[:16],
+            }
+        ],
+    }
+    port = int(node.lines[0].rpartition(":")[2])
+    post(port, token, body)
+
+
+def post(port: int, token: str, body: Any) -> None:
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        connection.request("POST", "/hooks/alertmanager", json.dumps(body), headers)
+        answer = connection.getresponse()
+        assert answer.status // 100 == 2, answer.read()
+    finally:
+        connection.close()
+
+
+def in_terminal(home: Path, typed: str, *words: str) -> tuple[int, str]:
+    """The command in a terminal of 80 columns, and everything it showed."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [WK, "--home", str(home), *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**ENVIRONMENT, "COLUMNS": "80", "TERM": "xterm"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    shown = b""
+    while True:
+        try:
+            found = os.read(ours, 65_536)
+        except OSError:
+            break
+        if not found:
+            break
+        shown += found
+    os.close(ours)
+    return process.wait(timeout=30), shown.decode()
+
+
+# -- without a node --------------------------------------------------------------------------------
+
+
+def test_init_writes_a_home_that_passes_check_and_says_what_is_next(tmp_path: Path) -> None:
+    home = tmp_path / "new"
+    first = subprocess.run([WK, "init", str(home)], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert first.returncode == 0
+    assert "Wrote 8 files" in first.stdout
+    assert "wk up" in first.stdout
+    checked = wk(home, "check")
+    assert checked.code == 0
+    assert "is sound: 3 entities, 1 rule, 1 runbook, 1 scenario" in checked.out
+    again = subprocess.run([WK, "init", str(home)], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert again.returncode == 0
+    assert "is a home already" in again.stdout
+
+
+def test_without_a_home_and_without_a_node_it_says_what_to_do(tmp_path: Path) -> None:
+    none = wk(tmp_path, "status")
+    assert none.code == 3
+    assert "it has no watchkeeper.yaml; run 'wk init" in none.err
+    (tmp_path / "watchkeeper.yaml").write_text("")
+    stopped = wk(tmp_path, "status")
+    assert stopped.code == 3
+    assert stopped.err == f"wk: no node runs for {tmp_path}: start it with 'wk up'\n"
+
+
+def test_check_names_every_place_and_up_refuses_the_same_home(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    subprocess.run([WK, "init", str(home)], capture_output=True, env=ENVIRONMENT, check=True)
+    rule = home / "packs/starter/rules/service-down.yaml"
+    rule.write_text(
+        rule.read_text().replace("runbook: starter/look", "colour: red\n  for: soon\n  runbook: starter/gone")
+    )
+    found = wk(home, "check")
+    assert found.code == 1
+    places = [line for line in found.out.splitlines() if line.startswith("packs/starter/rules/service-down.yaml:")]
+    assert len(places) >= 2
+    assert all(re.match(r"\S+:\d+:\d+: ", line) for line in places)
+    told = wk(home, "check", "--json")
+    assert told.code == 1
+    assert {each["file"] for each in told.json["problems"]} == {"packs/starter/rules/service-down.yaml"}
+    up = Up(home)
+    assert up.process.wait(timeout=WITHIN_S) == 3
+    up.end()
+    assert "errors in" in up.log.read_text()
+    assert "wk check" in up.log.read_text()
+    assert up.lines == []
+
+
+def test_up_refuses_a_port_in_use_and_a_host_beyond_this_machine(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    subprocess.run([WK, "init", str(home)], capture_output=True, env=ENVIRONMENT, check=True)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        up = Up(home, "--port", str(port))
+        assert up.process.wait(timeout=WITHIN_S) == 3
+        up.end()
+        assert f"port {port} on 127.0.0.1 is in use" in up.log.read_text()
+    up = Up(home, "--port", "0", "--host", "0.0.0.0")
+    assert up.process.wait(timeout=WITHIN_S) == 2
+    up.end()
+    assert "host 0.0.0.0 is beyond this machine and there is no TLS" in up.log.read_text()
+
+
+def test_dev_is_refused_beside_production(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    subprocess.run([WK, "init", str(home)], capture_output=True, env=ENVIRONMENT, check=True)
+    settings = home / "watchkeeper.yaml"
+    settings.write_text(settings.read_text().replace("dev: {production: false}", "prod: {production: true}"))
+    up = Up(home, "--port", "0", "--dev")
+    assert up.process.wait(timeout=WITHIN_S) == 2
+    up.end()
+    assert "environment prod is production" in up.log.read_text()
+
+
+def test_dev_applies_what_is_saved_and_leaves_what_has_errors(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    subprocess.run([WK, "init", str(home)], capture_output=True, env=ENVIRONMENT, check=True)
+    up = Up(home, "--port", "0", "--dev")
+    try:
+        up.ready()
+        before = wk(home, "status", "--json").json["configuration"]["digest"]
+        pack = home / "packs/starter/pack.yaml"
+        sound = pack.read_text()
+        pack.write_text(sound.replace("0.1.0", "0.2.0"))
+        after = until(
+            lambda: (now := wk(home, "status", "--json").json["configuration"]["digest"]) != before and now, "applied"
+        )
+        pack.write_text("kind: Nonsense\n")
+        until(lambda: "not applied" in up.log.read_text(), "the errors are told")
+        assert wk(home, "status", "--json").json["configuration"]["digest"] == after
+    finally:
+        assert up.end() == 0
+
+
+# -- with a node -----------------------------------------------------------------------------------
+
+
+def test_a_second_node_on_the_same_home_is_refused(node: Up) -> None:
+    second = Up(node.home)
+    assert second.process.wait(timeout=WITHIN_S) == 3
+    second.end()
+    assert "owns it and one process may" in node.log.read_text()
+
+
+def test_the_token_and_the_state_are_closed_to_others(node: Up) -> None:
+    state = node.home / ".watchkeeper"
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert (state / "token").stat().st_mode & 0o777 == 0o600
+    assert (state / "api.sock").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_alert_is_asked_about_approved_run_and_on_record(node: Up) -> None:
+    home = node.home
+    granted = wk(
+        home, "autonomy", "grant", "starter/service-down", "--level", "approve", "--for", "1h", "--reason", "e2e"
+    )
+    assert granted.code == 0, granted.err
+    assert "Granted: starter/service-down may go to approve (every cell)" in granted.out
+    fire(node, "web")
+    waiting = until(lambda: wk(home, "approvals", "--json").json, "an approval waits")[0]
+    listed = wk(home, "approvals")
+    assert "◆ pending" in listed.out
+    assert "look on web" in listed.out
+    status = wk(home, "status")
+    assert "1 approval waits for a person: wk approvals" in status.out
+
+    tail = waiting["id"][-6:]
+    shown = wk(home, "approve", tail)
+    assert shown.code == 2, "without a terminal nothing is answered"
+    assert "Approve look on web?" in shown.out
+    assert f"bound to    {waiting['digest']}" in shown.out
+    assert f"--yes --digest {waiting['digest']}" in shown.err
+    assert wk(home, "approve", tail, "--yes").code == 2
+    other = wk(home, "approve", tail, "--yes", "--digest", "0" * 64)
+    assert other.code == 1
+    assert wk(home, "approvals", "--json").json, "another digest answers nothing"
+
+    code, said = in_terminal(home, "n\n", "approve", tail)
+    assert code == 1
+    assert "Nothing was answered." in said
+    code, said = in_terminal(home, "y\n", "approve", tail, "--comment", "looks right")
+    assert code == 0, said
+    assert "Approved apr_…" in said
+
+    done = until(lambda: wk(home, "runs", "--status", "succeeded", "--json").json, "the run succeeds")[0]
+    runs = wk(home, "runs")
+    assert "✓ succeeded" in runs.out
+    run = wk(home, "runs", "show", done["id"][-6:])
+    assert run.code == 0
+    assert "✓ succeeded: look on web" in run.out
+    assert "http.request" in run.out
+    over = wk(home, "runs", "cancel", done["id"], "--reason", "too late")
+    assert over.code == 1
+    assert "has ended (succeeded)" in over.err
+    again = wk(home, "approve", tail, "--yes", "--digest", waiting["digest"])
+    assert again.code == 1
+    assert "is approved already" in again.err
+
+    why = wk(home, "explain", done["decision"])
+    assert why.code == 0
+    assert "21 guards: " in why.out
+    by_run = wk(home, "explain", f"run_{done['id'][-6:]}")
+    assert by_run.out == why.out
+    trail = wk(home, "trail", done["incident"])
+    assert trail.code == 0
+    kinds = [line.split()[1] for line in trail.out.splitlines()[1:]]
+    assert {"signal", "alert", "decision", "approval", "run", "effect", "entry"} <= set(kinds)
+
+
+def test_hold_freeze_and_stop_are_set_seen_and_ended(node: Up) -> None:
+    home = node.home
+    missing = wk(home, "hold", "set", "--scope", "service=web", "--reason", "x")
+    assert missing.code == 2
+    assert "--for 1h" in missing.err
+    assert wk(home, "hold", "set", "--scope", "colour=red", "--for", "1h", "--reason", "x").code == 2
+    assert (
+        "Held service web until"
+        in wk(home, "hold", "set", "--scope", "service=web", "--for", "1h", "--reason", "me").out
+    )
+    held = wk(home, "hold", "--json").json[0]
+    assert "service web" in wk(home, "hold", "list").out
+    assert wk(home, "hold", "extend", held["id"][-6:], "--for", "2h").code == 0
+    tried = wk(home, "run", "starter/look", "--target", "web", "--reason", "try")
+    assert tried.code == 1
+    assert "Not started. ‖ hold:" in tried.out
+    assert wk(home, "hold", "lift", held["id"][-6:], "--reason", "done").code == 0
+    assert "No hold is in force" in wk(home, "hold").out
+    assert wk(home, "hold", "lift", "ffffff", "--reason", "x").code == 1
+
+    assert wk(home, "freeze", "set", "--scope", "system=example", "--for", "1h", "--reason", "month end").code == 0
+    frozen = wk(home, "freeze", "--json").json[0]
+    assert "month end" in wk(home, "status").out
+    assert wk(home, "freeze", "lift", frozen["id"], "--reason", "over").code == 0
+
+    assert wk(home, "stop").code == 2, "a stop has a reason"
+    assert "Stopped everything." in wk(home, "stop", "--reason", "storm").out
+    assert wk(home, "status").out.startswith("Stopped: nothing acts until somebody resumes it.")
+    assert "Resumed everything." in wk(home, "resume", "--reason", "over").out
+    nothing = wk(home, "resume", "--reason", "again")
+    assert nothing.code == 1
+    assert "nothing is stopped" in nothing.err
+
+
+def test_a_persons_own_run_and_its_parameters(node: Up) -> None:
+    home = node.home
+    assert wk(home, "run", "starter/look", "--target", "web").code == 2
+    dry = wk(home, "run", "starter/look", "--target", "web", "--dry-run")
+    assert dry.code == 0
+    assert dry.out.startswith("It would ")
+    assert wk(home, "run", "starter/look", "--target", "nothing", "--reason", "x").code == 2
+    unknown = wk(home, "run", "starter/look", "--target", "web", "--set", "colour=red", "--reason", "x")
+    assert unknown.code == 2
+    assert "colour" in unknown.err
+    beyond = wk(home, "run", "starter/look", "--target", "web", "--set", "times=9", "--reason", "x")
+    assert beyond.code == 2
+    assert "times" in beyond.err
+
+
+def test_plan_shows_what_apply_makes_active_and_only_that(node: Up) -> None:
+    home = node.home
+    book = home / "packs/starter/runbooks/look.yaml"
+    sound = book.read_text()
+    assert "Nothing differs" in wk(home, "plan").out
+    book.write_text(sound.replace("timeout: 30s", "timeout: 40s"))
+    assert "1 file differs from what is active" in wk(home, "status").out
+    plan = wk(home, "plan")
+    assert plan.code == 0
+    assert "starter/look" in plan.out
+    digest = wk(home, "plan", "--json").json["digest"]
+    stale = wk(home, "apply", "--digest", "0" * 64, "--reason", "x")
+    assert stale.code == 1
+    assert "run 'wk plan' again" in stale.err
+    assert wk(home, "apply").code == 2
+    assert wk(home, "apply", "--digest", digest, "--reason", "longer").code == 0
+    assert "Nothing to apply" in wk(home, "apply", "--reason", "again").out
+    book.write_text("kind: Runbook\n")
+    broken = wk(home, "apply", "--reason", "broken")
+    assert broken.code == 1
+    assert "packs/starter/runbooks/look.yaml:1:1" in broken.out
+    assert "what is active stays" in broken.err
+    book.write_text(sound)
+    assert wk(home, "apply", "--yes", "--reason", "back").code == 0
+
+
+def test_hostile_text_is_drawn_and_never_obeyed(node: Up) -> None:
+    fire(node, "nobody-knows", name="Bad\x1b[31m\u202ename")
+    until(lambda: any(each["unmapped"] for each in wk(node.home, "alerts", "--json").json), "it arrived")
+    listed = wk(node.home, "alerts", "--unmapped")
+    assert "Bad␛[31m<U+202E>name" in listed.out
+    assert "\x1b" not in listed.out
+    assert "unmapped" in listed.out
+
+
+def test_tokens_and_secrets_never_stand_in_a_command_line(node: Up) -> None:
+    home = node.home
+    made = wk(home, "token", "create", "--source", "default", "--name", "am")
+    assert made.code == 0
+    assert re.fullmatch(r"wk_[0-9a-f]{24}_\S+\n", made.out)
+    listed = wk(home, "token")
+    assert made.out.strip().split("_")[2] not in listed.out
+    assert wk(home, "token", "create", "--name", "whose").code == 2
+    assert wk(home, "token", "revoke", made.out.split("_")[1], "--reason", "done").code == 0
+    assert wk(home, "secret", "put", "chat", given="s3cret\n").code == 0
+    assert wk(home, "secret", "put", "chat", "s3cret").code == 2
+    listed = wk(home, "secret")
+    assert "chat" in listed.out
+    assert "s3cret" not in listed.out
+    assert wk(home, "secret", "delete", "chat").code == 0
+    assert wk(home, "secret", "delete", "chat").code == 1
+
+
+def test_the_ledger_is_exported_verified_apart_and_proves_an_entry(node: Up, tmp_path: Path) -> None:
+    home = node.home
+    kept = tmp_path / "checkpoint"
+    kept.write_text(wk(home, "ledger").out)
+    assert "The record holds: " in wk(home, "ledger", "verify", "--against", str(kept)).out
+    folder = tmp_path / "export"
+    made = wk(home, "ledger", "export", str(folder))
+    assert made.code == 0, made.err
+    key = made.out.split("--key ")[1].strip()
+    whole = wk(home, "ledger", "verify", "--export", str(folder), "--key", key, "--against", str(kept))
+    assert whole.code == 0
+    assert whole.out.startswith("ledger holds: ")
+    assert wk(home, "ledger", "export", str(folder)).code == 2, "never into a folder with something in it"
+    proof = wk(home, "ledger", "prove", "0")
+    assert proof.code == 0
+    assert "Entry 0 is one of the " in proof.out
+    assert wk(home, "ledger", "prove", "999999").code == 2
+
+    bundle = next(path for path in (folder / "tile/entries").rglob("*") if path.is_file())
+    bundle.write_bytes(bundle.read_bytes().replace(b'"local:', b'"lacol:', 1))
+    altered = wk(home, "ledger", "verify", "--export", str(folder), "--key", key)
+    assert altered.code == 1
+    assert altered.out.startswith("ledger DOES NOT hold: ")
+
+
+def test_every_listing_has_json_and_a_limit(node: Up) -> None:
+    home = node.home
+    for verb in (
+        "alerts",
+        "incidents",
+        "decisions",
+        "runs",
+        "approvals",
+        "hold",
+        "freeze",
+        "autonomy",
+        "identity",
+        "token",
+    ):
+        found = wk(home, verb, "--json", "--limit", "1")
+        assert found.code == 0, (verb, found.err)
+        assert isinstance(found.json, list), verb
+        assert len(found.json) <= 1, verb
+    for verb in ("rules", "runbooks", "catalog", "dead-letters", "notify"):
+        assert isinstance(wk(home, verb, "--json").json, list), verb
+
+
+def test_the_node_elsewhere_wants_a_token(node: Up) -> None:
+    url = node.lines[0].rpartition(" ")[2]
+    bare = subprocess.run(
+        [WK, "status"], capture_output=True, text=True, env={**ENVIRONMENT, "WATCHKEEPER_URL": url}, check=False
+    )
+    assert bare.returncode == 1
+    assert "not signed in" in bare.stderr
+    made = wk(
+        node.home,
+        "token",
+        "create",
+        "--identity",
+        f"local:{_user()}",
+        "--role",
+        "viewer",
+        "--name",
+        "far",
+        "--for",
+        "1h",
+    )
+    assert made.code == 0, made.err
+    far = {**ENVIRONMENT, "WATCHKEEPER_URL": url, "WATCHKEEPER_TOKEN": made.out.strip()}
+    seen = subprocess.run([WK, "status"], capture_output=True, text=True, env=far, check=False)
+    assert seen.returncode == 0, seen.stderr
+    refused = subprocess.run([WK, "stop", "--reason", "x"], capture_output=True, text=True, env=far, check=False)
+    assert refused.returncode == 1
+    assert "may not stop" in refused.stderr
+    gone = {**far, "WATCHKEEPER_URL": "http://127.0.0.1:1"}
+    nobody = subprocess.run([WK, "status"], capture_output=True, text=True, env=gone, check=False)
+    assert nobody.returncode == 3
+    assert "no node answers at http://127.0.0.1:1" in nobody.stderr
+
+
+def test_tables_fit_a_terminal_of_80_columns(node: Up) -> None:
+    for verb in (
+        "status",
+        "alerts",
+        "incidents",
+        "decisions",
+        "runs",
+        "approvals",
+        "rules",
+        "runbooks",
+        "catalog",
+        "token",
+    ):
+        words = [verb, "--state", "any"] if verb == "approvals" else [verb]
+        found = wk(node.home, *words, COLUMNS="80")
+        assert found.code == 0, (verb, found.err)
+        long = [line for line in found.out.splitlines() if len(line) > 80]
+        assert not long, (verb, long)
+
+
+def _user() -> str:
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_name
