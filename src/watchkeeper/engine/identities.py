@@ -82,7 +82,7 @@ class Identities:
             return None
         return Actor(
             name=identity.name,
-            roles=frozenset(token.roles) & frozenset(identity.roles),
+            roles=frozenset(token.roles) & _including(identity.roles),
             groups=identity.groups,
             human=identity.human,
             identity=identity.id,
@@ -183,7 +183,7 @@ class Identities:
         if owner is None and not source and not bootstrap:
             return missing("identity", identity)
         if owner is not None:
-            beyond = set(roles) - set(owner.roles)
+            beyond = set(roles) - _including(owner.roles)
             if beyond:
                 return denied(
                     f"{owner.name} has no role {', '.join(sorted(beyond))}: a token has no more than its identity"
@@ -243,6 +243,12 @@ class Identities:
             return changed(outcome.why)
         self.tokens.pop(identity, None)
         return found
+
+
+def _including(roles: tuple[str, ...]) -> frozenset[str]:
+    """Each role includes those before it: an admin may make a token that only reads."""
+    highest = max((ROLES.index(role) for role in roles if role in ROLES), default=-1)
+    return frozenset(ROLES[: highest + 1]) | frozenset(roles)
 
 
 def _hash(text: str) -> str:
