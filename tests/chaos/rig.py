@@ -141,10 +141,10 @@ class Rig:
             self.clock,
             self._dice,
             self.configuration,
-            actions=actions(self.fleet),
-            prober=FleetProber(self.fleet),
+            actions=self.actions(),
+            prober=self.prober(),
             channels={"webhook": self.told},
-            leaser=_no_secret,
+            leaser=self.leaser,
             scrubber=Scrubber(()),
             lease=FreeLease(),
             read_folder=lambda: self.files,
@@ -156,6 +156,17 @@ class Rig:
         self.engine = engine
         await engine.start()
         return engine
+
+    # What a test of one behaviour puts in place of the moody fleet.
+
+    def actions(self) -> Mapping[str, Any]:
+        return actions(self.fleet)
+
+    def prober(self) -> Any:
+        return FleetProber(self.fleet)
+
+    async def leaser(self, _: Any) -> str:
+        raise AssertionError("no secret is declared")
 
     def _dice(self, size: int) -> bytes:
         return self.random.randbytes(size)
@@ -222,10 +233,6 @@ class Rig:
             assert self.engine is not None
             assert not self.engine.failed, self.engine.failed
             assert waited < within_s, f"waited {within_s} s of virtual time for {what}"
-
-
-async def _no_secret(_: Any) -> str:
-    raise AssertionError("no secret is declared")
 
 
 async def _nothing_left(_pid: int, _ticks: int) -> None:

@@ -135,8 +135,17 @@ class RunMoments:
         proposal = self._situations.proposal(
             rule, live.plan.runbook, decision.targets, decision.arguments, facts, now, actor=decision.actor
         )
+        groups, regions = self._witnesses.say(rule, alert, now) if rule is not None and alert is not None else ((), ())
         situation = self._situations.situation(
-            proposal, rule, live.plan.runbook, facts, now, answered=live.answered, without_run=live.run.id
+            proposal,
+            rule,
+            live.plan.runbook,
+            facts,
+            now,
+            groups=groups,
+            regions=regions,
+            answered=live.answered,
+            without_run=live.run.id,
         )
         return proposal, situation
 
@@ -149,14 +158,16 @@ class RunMoments:
         record = _record(live.record, after, events)
         puts: tuple[Put, ...] = (put(record),) if record != live.record else ()
         releases: tuple[str, ...] = ()
+        bumps: tuple[str, ...] = ()
         ended = next((event for event in events if isinstance(event, Ended)), None)
         if ended is not None:
             releases = (after.id,)
+            bumps = tuple(f"target:{ref}" for ref in sorted(set(record.targets)))  # who waited for it is decided afresh
             notice = of_end(after.id, live.decision, ended.status, ended.why, ended.state, ended.at)
             messages = self._notices((notice,)) if notice is not None else ()
             self._messages[after.id] = messages
             puts = (*puts, *messages)
-        return Commit(at=self._clock.now(), puts=puts, releases=releases, entries=tuple(entries))
+        return Commit(at=self._clock.now(), puts=puts, bumps=bumps, releases=releases, entries=tuple(entries))
 
     def committed(self, live: Live, events: Sequence[Event]) -> None:
         world = self._world
