@@ -36,6 +36,7 @@ from watchkeeper.engine.outbox import Outbox, messages
 from watchkeeper.engine.outputs import Outputs
 from watchkeeper.engine.perform import Leaser, StepPerformer
 from watchkeeper.engine.pipeline import Pipeline
+from watchkeeper.engine.programs import PackActions, Programs
 from watchkeeper.engine.records import HealthRecord, Message, RunRecord, Waiting, kind_of, put, read
 from watchkeeper.engine.runner import Live, Runner, decode
 from watchkeeper.engine.scribe import Dice, Scribe
@@ -44,6 +45,7 @@ from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.steering import Steering
 from watchkeeper.engine.watching import Watching
 from watchkeeper.engine.witnesses import Witnesses
+from watchkeeper.engine.words import of_lapse
 from watchkeeper.engine.world import Decided, World
 from watchkeeper.execute import machine
 from watchkeeper.execute.recover import recover
@@ -88,6 +90,7 @@ class Engine:
         end_leftover: Callable[[int, int], Awaitable[object]],
         versions: Mapping[str, str],
         sequencer: Sequencer,
+        programs: Programs | None = None,
     ) -> None:
         self.store, self.clock, self.lease = store, clock, lease
         self.leaser = leaser
@@ -125,6 +128,7 @@ class Engine:
             self.outputs.show,
             self._record_child,
             lambda: self.world.configuration.settings.limits.retries_per_target,
+            PackActions(store, self._compiled, programs).find,
         )
         self.runner = Runner(self.scribe, clock, self.moments, self, self._on_doubt, self._on_end, self._on_failure)
         self.limits = Limits(self.scribe, self.world, self.changed)
@@ -544,7 +548,10 @@ class Engine:
             if after.state is approval.state:
                 continue
             self.world.approvals.pop(approval.id, None)
-            await self.scribe.commit(Commit(at=now, puts=(put(after),)))
+            unanswered = after.state is State.LAPSED and present.firing and now >= approval.expires_at
+            stored = self.notices((of_lapse(after, now),)) if unanswered else ()
+            await self.scribe.commit(Commit(at=now, puts=(put(after), *stored)))
+            self.told(stored)
             if after.state in {State.LAPSED, State.VOID} and after.episode and present.firing:
                 self.pipeline.now(after.episode, "its approval lapsed", "watchkeeper")
 

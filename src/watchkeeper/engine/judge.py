@@ -26,6 +26,7 @@ from watchkeeper.engine.records import JudgedRecord, RunRecord, Waiting, encoder
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.witnesses import Witnesses
+from watchkeeper.engine.words import Words
 from watchkeeper.engine.world import Decided, World
 from watchkeeper.execute.bindings import parameters
 from watchkeeper.execute.run import Opened, Plan
@@ -38,7 +39,7 @@ from watchkeeper.packs.rule import Per, Rule
 from watchkeeper.packs.runbook import Runbook
 from watchkeeper.packs.template import render
 from watchkeeper.ports import Append, Claim, Commit, Committed, Put, Refused
-from watchkeeper.report.notices import Notice, of_approval, of_decision
+from watchkeeper.report.notices import Notice
 from watchkeeper.values import EPOCH, Instant, id_from
 
 log = structlog.get_logger("watchkeeper.judge")
@@ -101,6 +102,7 @@ class Judge:
     ) -> None:
         self._scribe, self._world, self._situations = scribe, world, situations
         self._correlation, self._witnesses, self._seats, self._engine = correlation, witnesses, seats, engine
+        self._words = Words(world)
         self.counts: dict[str, int] = {}
 
     async def alert(self, alert: Alert, now: Instant, *, because: str = "", asked_by: str = "") -> list[Judged]:
@@ -302,9 +304,9 @@ class Judge:
             puts.extend(put(replace(each, run=run)) for each in self._given(decision))
         if judged.approval is not None:
             puts.append(put(judged.approval))
-            notices.append(of_approval(judged.approval, decision))
+            notices.extend(self._words.of_ask(judged.approval, decision))
         elif not told:
-            notices.extend(of_decision(decision))
+            notices.extend(self._words.of_decision(decision))
         waiting = self._waiting(decision)
         before = self._world.waiting.get(waiting_id(decision))
         if waiting is not None:

@@ -1,0 +1,89 @@
+"""What people are told of a proposal, within bounds: no more cards than a team can read, no more than one word an hour
+on a rule that is broken.
+"""
+
+from typing import Final
+
+from watchkeeper.approve.approval import Approval
+from watchkeeper.approve.cards import desks
+from watchkeeper.decide.decision import Decision
+from watchkeeper.engine.world import World
+from watchkeeper.report.notices import Notice, NoticeKind, of_approval, of_decision
+from watchkeeper.values import Instant, Severity, id_from, ms_between
+
+BROKEN_EVERY_MS: Final = 3_600_000
+TOO_MUCH_EVERY_MS: Final = 1_800_000
+
+
+class Words:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._broken: dict[str, Instant] = {}
+        self._too_much: dict[str, Instant] = {}
+
+    def of_ask(self, approval: Approval, decision: Decision) -> tuple[Notice, ...]:
+        """One card; beyond the team's limit one page instead, that automation asks too much (SEMANTICS 5)."""
+        most = self._world.configuration.settings.limits.cards_per_team
+        pending = (*self._world.approvals.values(), approval)
+        desk = next((each for each in desks(pending, most) if each.team == approval.team), None)
+        if desk is None or approval.id not in desk.withheld:
+            return (of_approval(approval, decision),)
+        if not _due(self._too_much, approval.team, decision.at, TOO_MUCH_EVERY_MS):
+            return ()
+        return (
+            Notice(
+                id=id_from("ntc", decision.at, approval.team, "too much"),
+                at=decision.at,
+                kind=NoticeKind.ASK,
+                subject=f"Automation is asking too much of {approval.team or 'everybody'}",
+                text=desk.page,
+                severity=Severity.CRITICAL,
+                team=approval.team,
+                commands=("wk approvals", "wk stop --reason 'too many questions'"),
+            ),
+        )
+
+    def of_decision(self, decision: Decision) -> tuple[Notice, ...]:
+        """A hold, a refusal or an escalation; and its owner's word when a clause of the rule is broken."""
+        broken = next((row for row in decision.clauses if row.answer == "broken"), None)
+        if broken is None:
+            return of_decision(decision)
+        if not _due(self._broken, decision.rule, decision.at, BROKEN_EVERY_MS):
+            return ()
+        return (
+            Notice(
+                id=id_from("ntc", decision.at, decision.rule, "broken"),
+                at=decision.at,
+                kind=NoticeKind.BROKEN_RULE,
+                subject=f"Rule {decision.rule} is broken and holds",
+                text=f"{broken.source} is broken: {broken.why}. It holds for every alert that it matches until it is repaired.",
+                severity=decision.severity,
+                team=decision.owner,
+                ids={"decision": decision.id, "alert": decision.alert},
+                commands=(f"wk explain {decision.id}", "wk check"),
+            ),
+        )
+
+
+def of_lapse(approval: Approval, at: Instant) -> Notice:
+    """Nobody answered in time, and it is still needed: the next person is asked, and told that it is not the first time."""
+    return Notice(
+        id=id_from("ntc", at, approval.id, "lapsed"),
+        at=at,
+        kind=NoticeKind.LAPSED,
+        subject=f"Nobody answered: {approval.runbook} on {', '.join(approval.targets)}",
+        text=f"{approval.why} It still fires, so it is asked again.",
+        severity=approval.severity,
+        team=approval.team,
+        service=approval.service,
+        ids={"approval": approval.id, "decision": approval.decision, "incident": approval.incident},
+        commands=("wk approvals", f"wk explain {approval.decision}"),
+    )
+
+
+def _due(told: dict[str, Instant], key: str, at: Instant, every_ms: int) -> bool:
+    last = told.get(key)
+    if last is not None and ms_between(last, at) < every_ms:
+        return False
+    told[key] = at
+    return True
