@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import pwd
@@ -17,6 +18,7 @@ from watchkeeper.errors import Rejected
 from watchkeeper.surface.api.serve import HEAD_BYTES_MAX, SOCKET, serve
 
 API = "/api/v1"
+RECEIVED_AT_ONCE_MAX = 256 * 1024  # of the loops in use
 
 
 @pytest.fixture
@@ -889,11 +891,27 @@ async def test_a_port_in_use_and_a_long_home_are_said(node, tmp_path):
 async def test_a_head_without_end_is_cut_off(node, tmp_path):
     async with Listening(node, tmp_path) as listening:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(listening.url.rpartition(":")[2]))
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
-        writer.write(b"X-Long: " + b"x" * (HEAD_BYTES_MAX + 1))
-        answer = await asyncio.wait_for(reader.read(), 5)
-        assert answer.startswith(b"HTTP/1.1 400")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        for _ in range(2 * (HEAD_BYTES_MAX + RECEIVED_AT_ONCE_MAX) // 4096):
+            writer.write(b"x" * 4096)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+            assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 400")
         writer.close()
+        async with listening.local() as local:
+            assert (await local.get("/healthz")).status_code == 200
+
+
+async def test_large_deliveries_follow_each_other_on_one_connection(node, tmp_path):
+    body = json.dumps(alerts("Down")).encode() + b" " * 700_000
+    headers = {"Authorization": f"Bearer {SECRETS['EDGE_TOKEN']}"}
+    async with (
+        Listening(node, tmp_path) as listening,
+        httpx2.AsyncClient(base_url=listening.url, headers=headers) as edge,
+    ):
+        for _ in range(3):
+            await ok(edge.post("/hooks/alertmanager", content=body), 202)
+            assert (await edge.get("/healthz")).status_code == 200
 
 
 async def test_too_many_watchers_are_told_to_come_later(node, alice, monkeypatch):

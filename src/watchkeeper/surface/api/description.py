@@ -14,7 +14,7 @@ from watchkeeper.surface.api.door import VERB, Family
 
 TEMPLATE: Final = "#/components/schemas/{name}"
 PROBLEM: Final = {
-    "title": "Problem",
+    "title": "HttpProblem",
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
@@ -26,7 +26,7 @@ PROBLEM: Final = {
 }
 OTHERWISE: Final = {
     "description": "A problem, with the reason and what to do next (RFC 9457).",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/HttpProblem"}}},
 }
 KEY: Final = {
     "name": "Idempotency-Key",
@@ -43,14 +43,15 @@ def describe(app: FastAPI, families: Iterable[Family], prefix: str) -> dict[str,
     schemas = components.setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    schemas["Problem"] = PROBLEM
+    schemas["HttpProblem"] = PROBLEM
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
     families = tuple(families)
     wanted = [shape for family in families for _, _, shape in family.shapes.values() if shape is not None]
     made, known = msgspec.json.schema_components(tuple(dict.fromkeys(wanted)), ref_template=TEMPLATE)
+    assert not known.keys() & schemas.keys(), "two shapes have one name in the description"
     schemas.update(known)
     by_type = dict(zip(dict.fromkeys(wanted), made, strict=True))
-    answers = {key: value for family in families for key, value in family.shapes.items()}
+    answers = {key.replace(":path}", "}"): value for family in families for key, value in family.shapes.items()}
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
             own = answers.get(f"{method.upper()} {path.removeprefix(prefix)}")

@@ -102,25 +102,23 @@ class _Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._peer = _peer(transport.get_extra_info("socket"))
         self._head_bytes = 0
-        self._in_head = True
+        self._in_head = False
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._peer is not None:
             self.scope["extensions"] = {PEER: {"uid": self._peer}}
-        self._in_head = True
+        self._in_head, self._head_bytes = True, 0
 
     def on_headers_complete(self) -> None:
-        self._in_head, self._head_bytes = False, 0
+        self._in_head = False
         super().on_headers_complete()
 
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._in_head = True
-
     def data_received(self, data: bytes) -> None:
+        """Counts what arrives between the first and the last of a head; a piece that begins one may end a body too."""
+        before = self._in_head
         super().data_received(data)
-        if self._in_head:
+        if before and self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
                 self.send_400_response("the head of the request is too large")
