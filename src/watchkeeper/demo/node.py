@@ -55,14 +55,14 @@ class Node:
         await self.close()
 
     async def close(self) -> None:
-        """Returns when it is seen ended."""
-        if self._process is None or self._process.returncode is not None:
+        """Returns when the node and its worker are seen ended: the worker holds the other end of stdout."""
+        if self._process is None:
             return
         with suppress(ProcessLookupError):
             self._process.terminate()
         try:
             async with asyncio.timeout(DOWN_WITHIN_S):
-                await self._process.wait()
+                await self._process.communicate()
         except TimeoutError:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

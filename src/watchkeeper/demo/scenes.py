@@ -155,8 +155,8 @@ class Scenes:
 
     async def escalated(self) -> Told:
         await self.fleet.release("checkout-web", "sick")
-        await self.fleet.restart("checkout-web")
         broke_at = now()
+        await self.fleet.restart("checkout-web")
         self.tell.line("broke", "checkout-web comes up sick, every time")
         since, first, acted_at = broke_at, None, None
         for attempt in (1, 2):
@@ -184,9 +184,10 @@ class Scenes:
 
     async def _break(self, name: str, how: str, **more: int) -> datetime:
         said = {"crash": "crashes", "hang": "hangs", "slow": "answers slowly", "sick": "says it is not well"}
+        broke_at = now()
         await self.fleet.break_(name, how, **more)
         self.tell.line("broke", f"{name} {said.get(how, 'flaps')}")
-        return now()
+        return broke_at
 
     async def _decision(
         self, verdict: str, rule: str, target: str, since: datetime, *, quiet: bool = False
