@@ -5,6 +5,7 @@ Source: SEMANTICS 14, "Telling": an ask at once; a hold or a refusal on somethin
 """
 
 from enum import StrEnum
+from shlex import quote
 from typing import Final
 
 from msgspec import Struct
@@ -122,8 +123,8 @@ def of_doubt(run: str, decision: Decision, path: str, why: str, at: Instant) -> 
         service=decision.targets[0].service if decision.targets else "",
         ids=_ids(decision, run=run),
         commands=(
-            f"wk runs settle {run} {path} --did",
-            f"wk runs settle {run} {path} --did-not",
+            f"wk runs settle {run} --step {quote(path)} --happened yes --reason ...",
+            f"wk runs settle {run} --step {quote(path)} --happened no --reason ...",
             f"wk runs show {run}",
         ),
     )
