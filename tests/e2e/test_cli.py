@@ -292,7 +292,7 @@ def test_check_names_every_place_and_up_refuses_the_same_home(tmp_path: Path) ->
     subprocess.run([WK, "init", str(home)], capture_output=True, env=ENVIRONMENT, check=True)
     rule = home / "packs/starter/rules/service-down.yaml"
     rule.write_text(
-        rule.read_text().replace("runbook: starter/look", "colour: red\n  for: soon\n  runbook: starter/gone")
+        rule.read_text().replace("runbook: starter/look", "colour: red\n  priority: high\n  runbook: starter/gone")
     )
     found = wk(home, "check")
     assert found.code == 1
