@@ -51,7 +51,7 @@ def approvals(*, state: str = "pending", limit: int = LISTED, json: bool = False
             Column(name="asks", flex=True),
             Column(name="why", flex=True),
             Column(name="ends", right=True),
-            Column(name="answers", right=True),
+            Column(name="answers", right=True, spare=True),
         ),
         [
             (

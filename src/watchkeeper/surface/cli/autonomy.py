@@ -38,9 +38,9 @@ def grants(*, rule: str = "", state: str = "open", limit: int = LISTED, json: bo
             Column(name="level"),
             Column(name="cell", flex=True),
             Column(name="until", right=True),
-            Column(name="by"),
+            Column(name="by", spare=True),
             Column(name="state"),
-            Column(name="reason", flex=True),
+            Column(name="reason", flex=True, spare=True),
         ),
         [
             (

@@ -25,9 +25,7 @@ def catalog(ref: str = "", /, *, kind: str = "", environment: str = "", limit: i
     if ref:
         return _entity(ref, json=json)
     try:
-        found = list(here().client().items("/services", {"kind": kind, "environment": environment}, limit=limit))[
-            :limit
-        ]
+        found = here().client().get("/services", {"kind": kind, "environment": environment})["items"][:limit]
     except NoNode:
         found = _from_files(kind, environment)[:limit]
     if json:
@@ -46,8 +44,8 @@ def catalog(ref: str = "", /, *, kind: str = "", environment: str = "", limit: i
             Column(name="health", styled=True),
             Column(name="environment"),
             Column(name="tier"),
-            Column(name="region"),
-            Column(name="owner", flex=True),
+            Column(name="region", spare=True),
+            Column(name="owner", flex=True, spare=True),
         ),
         [
             (
@@ -121,10 +119,10 @@ def rules(*, pack: str = "", limit: int = LISTED, json: bool = False) -> int:
             Column(name="rule", flex=True),
             Column(name="ceiling"),
             Column(name="when", flex=True),
-            Column(name="for", right=True),
+            Column(name="for", right=True, spare=True),
             Column(name="runbook", flex=True),
-            Column(name="owner", flex=True),
-            Column(name="state"),
+            Column(name="owner", flex=True, spare=True),
+            Column(name="state", spare=True),
         ),
         [
             (
@@ -161,10 +159,10 @@ def runbooks(*, pack: str = "", limit: int = LISTED, json: bool = False) -> int:
             Column(name="runbook", flex=True),
             Column(name="risk"),
             Column(name="steps", right=True),
-            Column(name="timeout", right=True),
-            Column(name="parameters", flex=True),
-            Column(name="owner", flex=True),
-            Column(name="description", flex=True),
+            Column(name="timeout", right=True, spare=True),
+            Column(name="parameters", flex=True, spare=True),
+            Column(name="owner", flex=True, spare=True),
+            Column(name="description", flex=True, spare=True),
         ),
         [
             (
@@ -185,7 +183,7 @@ def runbooks(*, pack: str = "", limit: int = LISTED, json: bool = False) -> int:
 def _nouns(path: str) -> list[dict[str, Any]]:
     """What is active, from the node; from the folder when no node runs, and it says so."""
     try:
-        return list(here().client().items(f"/{path}", limit=LISTED * 50))
+        return list(here().client().get(f"/{path}")["items"])
     except NoNode:
         if not here().local:
             raise

@@ -54,7 +54,7 @@ def incidents(*, state: str = "", entity: str = "", severity: str = "", limit: i
             Column(name="what", flex=True),
             Column(name="opened", right=True),
             Column(name="firing", right=True),
-            Column(name="resolved", right=True),
+            Column(name="resolved", right=True, spare=True),
         ),
         [
             (
@@ -133,7 +133,7 @@ def trail(identity: str, /, *, json: bool = False) -> int:
             Column(name="kind"),
             Column(name="who", flex=True),
             Column(name="what", flex=True),
-            Column(name="id"),
+            Column(name="id", spare=True),
         ),
         [
             (

@@ -28,7 +28,7 @@ def stop(*, scope: tuple[str, ...] = (), now: bool = False, reason: str = "", js
     if json:
         as_json(found)
         return Exit.DONE
-    wrapped(f"Stopped {_on(found)}. Nothing acts there until somebody says: wk resume {short(found['id'])}")
+    wrapped(f"Stopped {_on(found)}. Nothing there acts until somebody says: wk resume {short(found['id'])}")
     return Exit.DONE
 
 
@@ -210,10 +210,10 @@ def _listing(path: str, noun: str, state: str, limit: int, *, json: bool, teach:
         (
             Column(name=noun),
             Column(name="on", flex=True),
-            Column(name="from", right=True),
+            Column(name="from", right=True, spare=True),
             Column(name="until", right=True),
             Column(name="left", right=True),
-            Column(name="by"),
+            Column(name="by", spare=True),
             Column(name="reason", flex=True),
         ),
         [

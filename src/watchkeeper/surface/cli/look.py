@@ -52,7 +52,7 @@ def status(*, json: bool = False) -> int:
     for word, held in (("hold", found["holds"]), ("freeze", found["freezes"])):
         for each in held:
             limit = f"{word} on {scope(each.get('scope'))} until {at(each.get('until_at'))}: {each.get('reason', '')}"
-            wrapped(safe(limit), "  ", first="‖ " if not here().plain else "= ")
+            wrapped(safe(limit), "    ", first="  ‖ " if not here().plain else "  = ")
     for line in health(found):
         wrapped(line, "  ")
     ledger = found["ledger"]
@@ -154,10 +154,10 @@ def alerts(
             Column(name="alert"),
             Column(name="name", flex=True),
             Column(name="state", styled=True),
-            Column(name="severity"),
+            Column(name="severity", spare=True),
             Column(name="entity", flex=True),
             Column(name="since", right=True),
-            Column(name="incident"),
+            Column(name="incident", spare=True),
         ),
         [
             (

@@ -40,10 +40,10 @@ def identities(*, limit: int = LISTED, json: bool = False) -> int:
         (
             Column(name="name", flex=True),
             Column(name="roles", flex=True),
-            Column(name="groups", flex=True),
+            Column(name="groups", flex=True, spare=True),
             Column(name="kind"),
-            Column(name="since", right=True),
-            Column(name="by"),
+            Column(name="since", right=True, spare=True),
+            Column(name="by", spare=True),
         ),
         [
             (
@@ -150,7 +150,7 @@ def tokens(*, limit: int = LISTED, json: bool = False) -> int:
             Column(name="for", flex=True),
             Column(name="roles", flex=True),
             Column(name="expires", right=True),
-            Column(name="by"),
+            Column(name="by", spare=True),
         ),
         [
             (

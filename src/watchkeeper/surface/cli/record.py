@@ -35,8 +35,8 @@ def messages(*, state: str = "", channel: str = "", limit: int = LISTED, json: b
         (
             Column(name="at", right=True),
             Column(name="state"),
-            Column(name="route", flex=True),
-            Column(name="tries", right=True),
+            Column(name="route", flex=True, spare=True),
+            Column(name="tries", right=True, spare=True),
             Column(name="subject", flex=True),
             Column(name="why", flex=True),
         ),

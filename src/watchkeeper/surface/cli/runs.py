@@ -57,8 +57,8 @@ def runs(
             Column(name="status", styled=True),
             Column(name="runbook", flex=True),
             Column(name="targets", flex=True),
-            Column(name="step", flex=True),
-            Column(name="took", right=True),
+            Column(name="step", flex=True, spare=True),
+            Column(name="took", right=True, spare=True),
             Column(name="why", flex=True),
         ),
         [
@@ -109,11 +109,11 @@ def show(identity: str, /, *, json: bool = False) -> int:
         return Exit.DONE
     table(
         (
-            Column(name="step", flex=True),
+            Column(name="step", flex=True, spare=True),
             Column(name="does"),
             Column(name="status", styled=True),
             Column(name="tries", right=True),
-            Column(name="took", right=True),
+            Column(name="took", right=True, spare=True),
             Column(name="result", flex=True),
         ),
         [

@@ -3,6 +3,7 @@
 What came from outside is written so that it cannot move the cursor or turn the line around.
 """
 
+import re
 import sys
 import textwrap
 import unicodedata
@@ -16,8 +17,10 @@ from msgspec import Struct
 from watchkeeper.surface.cli.place import here
 from watchkeeper.values import duration_text, id_short
 
-LEAST: Final = 8  # columns that a clipped cell keeps
+LEAST: Final = 12  # columns that a clipped cell keeps
 GAP: Final = "  "
+GLUE: Final = "\u2060"  # keeps the words of a command on one line while a sentence is folded
+_COMMAND: Final = re.compile(r"\bwk(?: [^\s]+){1,3}")
 
 _STYLES: Final = {
     "bold": "1",
@@ -212,7 +215,7 @@ def wrapped(text: str, indent: str = "", *, first: str | None = None) -> None:
         say(f"{lead}{text}")
         return
     lines = textwrap.wrap(
-        text,
+        _COMMAND.sub(lambda found: found[0].replace(" ", GLUE), text),
         here().width,
         initial_indent=lead,
         subsequent_indent=indent,
@@ -220,7 +223,7 @@ def wrapped(text: str, indent: str = "", *, first: str | None = None) -> None:
         break_on_hyphens=False,
     )
     for line in lines or [lead]:
-        say(line)
+        say(line.replace(GLUE, " "))
 
 
 def as_json(value: Any) -> None:
@@ -228,12 +231,13 @@ def as_json(value: Any) -> None:
 
 
 class Column(Struct, frozen=True, kw_only=True):
-    """`flex`: gives way first when the terminal is narrow. `right`: numbers. `style`: the cell's own word picks it."""
+    """`flex`: gives way first when the terminal is narrow. `spare`: left out when there is no room for all. `right`: numbers. `style`: the cell's own word picks it."""
 
     name: str
     flex: bool = False
     right: bool = False
     styled: bool = False
+    spare: bool = False
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
@@ -247,7 +251,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
     ]
     kept = [place for place in range(len(columns)) if not drawn or any(row[place] for row in drawn)]
     widths = {place: max([wide(columns[place].name), *(wide(row[place]) for row in drawn)]) for place in kept}
-    _narrow(columns, widths)
+    kept = _narrow(columns, widths)
     say(style(_line([_cell(columns[place].name, widths[place], columns[place].right) for place in kept]), "dim"))
     for source, row in zip(kept_rows, drawn, strict=True):
         cells = []
@@ -296,20 +300,29 @@ def _line(cells: Sequence[str]) -> str:
     return GAP.join(cells).rstrip()
 
 
-def _narrow(columns: Sequence[Column], widths: dict[int, int]) -> None:
-    """Take what is too much from the flexible columns, the widest first."""
-    if not here().width:
-        return
-    over = sum(widths.values()) + len(GAP) * (len(widths) - 1) - here().width
-    for flexible in (True, False):
-        while over > 0:
-            able = [
-                place
-                for place in widths
-                if columns[place].flex is flexible and widths[place] > max(LEAST, wide(columns[place].name))
-            ]
-            if not able:
-                break
-            widest = max(able, key=lambda place: widths[place])
-            widths[widest] -= 1
-            over -= 1
+def _narrow(columns: Sequence[Column], widths: dict[int, int]) -> list[int]:
+    """The columns that are shown. What is too much is taken from spare columns, last first, then from flexible ones."""
+    room = here().width
+    if not room:
+        return list(widths)
+    for place in reversed([place for place in widths if columns[place].spare]):
+        if _least(columns, widths) <= room:
+            break
+        del widths[place]
+    over = sum(widths.values()) + len(GAP) * (len(widths) - 1) - room
+    while over > 0:
+        able = [place for place in widths if widths[place] > _least_of(columns[place], widths[place])]
+        if not able:
+            break
+        widths[max(able, key=lambda place: widths[place])] -= 1
+        over -= 1
+    return list(widths)
+
+
+def _least(columns: Sequence[Column], widths: Mapping[int, int]) -> int:
+    """The narrowest a table can be without losing what stands in a cell that is never clipped."""
+    return sum(_least_of(columns[place], width) for place, width in widths.items()) + len(GAP) * (len(widths) - 1)
+
+
+def _least_of(column: Column, width: int) -> int:
+    return min(width, max(LEAST, wide(column.name))) if column.flex else width
