@@ -46,7 +46,7 @@ def flapping(
         transitions=len(seen),
         window_ms=window_ms,
         until_at=until_at,
-        sentence=f"flapping: {counted}, at least {transitions_max}; calm at {rfc3339(until_at)} if nothing more changes",
+        sentence=f"flapping: {counted}, at least {transitions_max}; calm at {rfc3339(until_at)[11:16]} UTC if nothing more changes",
     )
 
 

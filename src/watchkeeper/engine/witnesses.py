@@ -84,7 +84,7 @@ class Witnesses:
 
     def flapping(self, alert: Alert, now: Instant) -> str:
         found = flapping(self._episodes.get((alert.group, alert.fingerprint), {alert.id: alert}).values(), now)
-        return found.sentence if found.flapping else ""
+        return found.sentence.removeprefix("flapping: ") if found.flapping else ""
 
     def inhibited(self, alert: Alert, now: Instant) -> str:
         """The sentence that says what else explains the alert: something it depends on is down, or a run expects it."""
