@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from watchkeeper import __version__
 from watchkeeper.adapters.actions import all_actions
+from watchkeeper.adapters.actions.pack import PackPrograms
 from watchkeeper.adapters.cel import CelCompiler
 from watchkeeper.adapters.channels import Email, Webhook
 from watchkeeper.adapters.folder import Folder
@@ -44,7 +45,9 @@ from watchkeeper.values import Severity, id_from, severity_of
 
 STATE: Final = ".watchkeeper"
 SEED_BYTES: Final = 32
-SWITCH_S: Final = 0.0005  # the writer's thread waits behind a busy loop at each statement: at 5 ms that is its whole time
+SWITCH_S: Final = (
+    0.0005  # the writer's thread waits behind a busy loop at each statement: at 5 ms that is its whole time
+)
 
 
 class Trees:
@@ -180,6 +183,7 @@ def _engine(
         end_leftover=end_leftover,
         versions=versions(),
         sequencer=sequencer,
+        programs=PackPrograms(state_of(home)),
     )
     telling.engine = engine
     return engine

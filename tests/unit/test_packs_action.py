@@ -4,7 +4,7 @@ import pytest
 from packs_material import SIMPLE, SIMPLE_RUNBOOK, changed, packs
 
 from watchkeeper.packs.rule import Risk
-from watchkeeper.packs.runbook import Effect
+from watchkeeper.packs.runbook import Effect, Via
 
 AT = "packs/payments/actions/flush.yaml"
 ACTION = """\
@@ -26,7 +26,7 @@ USE = changed(
 FILES = {
     **SIMPLE,
     AT: ACTION,
-    "packs/payments/actions/flush.py": "print('{}')",
+    "packs/payments/actions/flush.py": "#!/usr/bin/env python3\nprint('{}')",
     "packs/payments/runbooks/look.yaml": USE,
 }
 
@@ -43,14 +43,54 @@ def test_a_program_is_used_like_any_action():
     assert book.risk_reasons == ("step see runs the pack's own program payments/flush",)
 
 
-def test_a_program_is_checked_and_not_run_yet():
-    assert packs(FILES).rulebook.runbooks["payments/look"].unbuilt == ("action payments/flush (step see)",)
+def test_a_program_runs_on_this_node_and_is_built():
+    book = packs(FILES).rulebook.runbooks["payments/look"]
+    assert (book.steps[0].via, book.unbuilt) == (Via.LOCAL, ())
+
+
+@pytest.mark.parametrize(
+    ("via", "unbuilt", "words"),
+    [
+        ("local", (), ""),
+        ("ssh", ("via: ssh (step see)",), ""),
+        ("api", None, "payments/flush is a program, which runs on this node: leave `via` out, or say local"),
+    ],
+)
+def test_another_way_than_this_node_is_not_built_and_a_network_call_it_is_not(via, unbuilt, words):
+    text = changed(USE, "id: see,", f"id: see, via: {via},")
+    found = packs({**FILES, "packs/payments/runbooks/look.yaml": text})
+    assert [one.message for one in found.problems if "runbook" not in one.message] == ([words] if words else [])
+    if unbuilt is not None:
+        assert found.rulebook.runbooks["payments/look"].unbuilt == unbuilt
+
+
+def test_what_its_input_requires_is_asked_of_the_step():
+    text = changed(USE, ', with: {host: "${target.host}"}', "")
+    found = packs({**FILES, "packs/payments/runbooks/look.yaml": text})
+    assert "payments/flush needs 'host'" in [one.message for one in found.problems]
+
+
+def test_a_reading_program_is_of_low_risk_and_may_be_a_check():
+    reading = changed(ACTION, "effect: idempotent", "effect: read")
+    found = packs({**FILES, AT: reading})
+    assert (found.problems, found.rulebook.runbooks["payments/look"].risk) == ((), Risk.LOW)
+
+
+def test_permissions_bound_the_arguments_of_a_program():
+    text = changed(USE, "[{do: payments/flush}]", "[{do: payments/flush, host: [db-1]}]")
+    text = changed(text, '"${target.host}"', "db-2")
+    found = packs({**FILES, "packs/payments/runbooks/look.yaml": text})
+    assert [one.message for one in found.problems if "permission" in one.message] == [
+        "host 'db-2' is not among the host of its permission: db-1"
+    ]
 
 
 def test_its_digest_covers_the_program():
     one = packs(FILES).rulebook.actions["payments/flush"].digest
     other = (
-        packs({**FILES, "packs/payments/actions/flush.py": "print('{ }')"}).rulebook.actions["payments/flush"].digest
+        packs({**FILES, "packs/payments/actions/flush.py": "#!/usr/bin/env python3\nprint('{ }')"})
+        .rulebook.actions["payments/flush"]
+        .digest
     )
     assert one != other
 
@@ -68,8 +108,19 @@ def test_a_program_of_the_same_pack_may_be_called_by_its_short_name():
         ("actions/flush.py", "actions/gone.py", "5:12", "there is no file 'packs/payments/actions/gone.py'"),
         ("idempotent", "twice", "6:11", "expected one of read, idempotent"),
         ("input: {type: object,", "input: {type: array,", "7:10", "expected a JSON Schema of an object"),
-        ("{host: {type: string}}", "{host: {type: text}}", "7:10", "host: expected a type of object"),
-        ("{host: {type: string}}", "[host]", "7:10", "`properties` is a mapping"),
+        ("{host: {type: string}}", "{host: {type: text}}", "7:51", "is no JSON Schema: expected a type of object"),
+        ("{host: {type: string}}", "[host]", "7:37", "is no JSON Schema: ['host'] is not of type 'object'"),
+        ("{type: string}", '{pattern: "("}', "7:54", "'(' is not a 'regex'"),
+        ("required: [host]", "required: host", "7:71", "'host' is not of type 'array'"),
+        (
+            "{type: string}",
+            "{$ref: https://a.example/x.json}",
+            "7:51",
+            "leads out of this file, and nothing is fetched",
+        ),
+        ("{type: string}", '{$ref: "#/$defs/gone"}', "7:51", "is not in this schema; it has none"),
+        ("{type: string}", "{$id: https://a.example/x.json}", "7:50", "$id is not used here"),
+        ("program: actions/flush.py", "program: pack.yaml", "5:12", "its first line names no interpreter"),
         ("memory_mib: 64", "memory_mib: 0", "9:34", "expected an integer from 1 to 16384"),
         ("memory_mib: 64", "memory: 64", "9:22", "did you mean 'memory_mib'?"),
     ],

@@ -9,7 +9,7 @@ The signal of a parent's death is tied to the thread that started the child: cal
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ from watchkeeper.adapters.process_child import Child, OnOutput
 from watchkeeper.adapters.process_group import end_leftover, start_ticks
 from watchkeeper.adapters.process_spec import (
     PACK_LIMITS,
+    SECRETS_MAX,
+    Descriptor,
     Ending,
     Limits,
     ProcessResult,
@@ -32,6 +34,8 @@ from watchkeeper.errors import InDoubt, Rejected, Unavailable
 
 __all__ = [
     "PACK_LIMITS",
+    "SECRETS_MAX",
+    "Descriptor",
     "Ending",
     "Limits",
     "ProcessResult",
@@ -113,6 +117,7 @@ async def run_action(
 ) -> dict[str, Any]:
     """A pack action: `argument` as one JSON object on stdin, one JSON object on stdout, logs on stderr.
 
+    A `Descriptor` in `argument` becomes the number at which the program reads that secret.
     `argument_wrong` and `answer_wrong` check a schema and say what is wrong, or None. Exit 0 means done, 75 not now
     with nothing done, any other that it failed and said why on stderr. The sentences quote stderr: scrub them.
     Raises: Rejected (the argument, or the program said no), Unavailable (exit 75), InDoubt (a signal, a time-out,
@@ -122,11 +127,20 @@ async def run_action(
     wrong = argument_wrong(argument) if argument_wrong else None
     if wrong is not None:
         raise Rejected(f"{name}: its argument: {wrong}; nothing was run")
+
+    def stdin(numbers: Mapping[str, int]) -> bytes:
+        def number(value: object) -> int:
+            if isinstance(value, Descriptor):
+                return numbers[value.env]
+            raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+        return msgspec.json.encode(argument, enc_hook=number)
+
     try:
-        stdin = msgspec.json.encode(argument)
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as unfit:
+        unnumbered = stdin({secret.env: SECRETS_MAX for secret in spec.secrets})
+    except (KeyError, TypeError, ValueError, RecursionError, msgspec.MsgspecError) as unfit:
         raise Rejected(f"{name}: its argument is no JSON: {unfit}; nothing was run") from unfit
-    result = await run(replace(spec, stdin=stdin), on_output, on_started=on_started)
+    result = await run(replace(spec, stdin=unnumbered, stdin_of=stdin), on_output, on_started=on_started)
     match result.ending:
         case Ending.TIMED_OUT:
             raise InDoubt(f"{name}: ended after {spec.timeout_ms} ms without an answer{_last_words(result)}")

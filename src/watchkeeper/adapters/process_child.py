@@ -47,10 +47,11 @@ class Child:
         name = spec.argv[0]
         with ExitStack() as ours, ExitStack() as theirs:
             try:
-                order, stdin = (_closing(ours, _memory(one)) for one in (b"", spec.stdin))
+                order = _closing(ours, _memory(b""))
                 ends = {one: _pipe(ours, theirs) for one in ("status", *Stream)}
                 control_theirs, control = _pipe(theirs, ours)
                 secrets = {secret.env: _secret(theirs, secret.value.reveal(), name) for secret in spec.secrets}
+                stdin = _closing(ours, _memory(spec.stdin if spec.stdin_of is None else spec.stdin_of(secrets)))
                 process = subprocess.Popen(  # noqa: ASYNC220  # returns once the launcher is executed, about 1 ms
                     [
                         *(sys.executable, "-I", "-S", LAUNCHER),

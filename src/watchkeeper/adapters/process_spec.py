@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -58,11 +59,24 @@ class SecretDescriptor(Struct, frozen=True, kw_only=True):
     value: Sealed
 
 
+class Descriptor:
+    """Stands in the argument of an action for the number of a secret's descriptor; `env` as in its SecretDescriptor."""
+
+    __slots__ = ("env",)
+
+    def __init__(self, env: str) -> None:
+        self.env = env
+
+
+StdinOf = Callable[[Mapping[str, int]], bytes]
+
+
 class ProcessSpec(Struct, frozen=True, kw_only=True):
     """`argv[0]` is an absolute path, or a name that is looked for in `PATH` of `env`, else in the system's folders.
 
     `env` is all the program gets, beside `WATCHKEEPER_CHILD` and the secrets' numbers. `output_bytes_max` bounds
     each of stdout and stderr; what is beyond it is read and thrown away. `no_new_privileges` must be off for sudo.
+    `stdin_of` makes stdin from the numbers of the secrets' descriptors, by their `env`, in the place of `stdin`.
     """
 
     argv: tuple[str, ...]
@@ -75,6 +89,7 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
     secrets: tuple[SecretDescriptor, ...] = ()
     grace_ms: int = GRACE_MS
     no_new_privileges: bool = True
+    stdin_of: StdinOf | None = None
 
 
 class ProcessResult(Struct, frozen=True, kw_only=True):

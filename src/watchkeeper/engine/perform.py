@@ -15,7 +15,7 @@ from watchkeeper.engine.action import OUTPUT_BYTES_MAX, Action, Invocation, Prob
 from watchkeeper.engine.clock import Clock
 from watchkeeper.engine.lease import Lease
 from watchkeeper.engine.runner import Live
-from watchkeeper.errors import InDoubt, Rejected, Unavailable
+from watchkeeper.errors import InDoubt, Rejected, Unavailable, Untrusted
 from watchkeeper.execute import machine
 from watchkeeper.execute.budget import Budget, full, take
 from watchkeeper.execute.run import (
@@ -32,7 +32,8 @@ from watchkeeper.execute.run import (
     Verify,
 )
 from watchkeeper.guards.situation import Target
-from watchkeeper.packs.runbook import Effect, SecretRef, Step, Via
+from watchkeeper.packs.action import is_program
+from watchkeeper.packs.runbook import Call, Effect, SecretRef, Step, Via
 from watchkeeper.report.scrub import Scrubber
 from watchkeeper.values import Instant, after_ms, ms_between
 from watchkeeper.verify import verify as verifying
@@ -49,6 +50,7 @@ BUDGETS_MAX: Final = 50_000
 
 Leaser = Callable[[SecretRef], Awaitable[str]]
 Shower = Callable[[str, str, str, bytes], None]
+Find = Callable[[str, str], Awaitable[Action | None]]  # a pack's program by name and the digest of a configuration
 
 
 class Around:
@@ -110,7 +112,7 @@ class Around:
 
 
 class StepPerformer:
-    """Knows the actions by name. `permits` answers why a runbook may not use an action with these arguments."""
+    """Knows the actions by name. `find` answers the programs of packs, by the configuration of the run."""
 
     def __init__(
         self,
@@ -122,7 +124,9 @@ class StepPerformer:
         show: Shower,
         record_child: Callable[[Live, Child], Any],
         retries_max: Callable[[], int],
+        find: Find,
     ) -> None:
+        self._find = find
         self._retries_max = retries_max
         self._budgets: dict[str, Budget] = {}
         self._actions, self._prober, self._clock = actions, prober, clock
@@ -133,13 +137,11 @@ class StepPerformer:
         call = step.undo.call if command.undo and step.undo is not None else step.call
         assert call is not None
         effect = Effect.IDEMPOTENT if command.undo and step.effect is Effect.READ else step.effect
-        invocation = self._invocation(live, command, intent, step)
+        invocation = self._invocation(live, command, intent, step, call)
         around = Around(live, invocation, self._lease, self._leaser, self._show, self._record_child, self._clock)
-        action = self._actions.get(call.action)
         where: dict[str, Any] = {"path": command.path, "attempt": command.attempt, "undo": command.undo}
         try:
-            if action is None:
-                raise Rejected(f"no action {call.action!r} on this node")
+            action = await self._action(live, call)
             if not self._lease.held():
                 raise Unavailable("this node lost its lease before the effect was sent; nothing was sent")
             async with asyncio.timeout(command.timeout_ms / 1000 + TIMEOUT_GRACE_S):
@@ -154,11 +156,21 @@ class StepPerformer:
             return self._failed(live, command, "unavailable", self._clean(str(later), around))
         except Rejected as never:
             return self._failed(live, command, "rejected", self._clean(str(never), around))
+        except Untrusted as altered:  # no retry data names it: what is started next must be looked at first
+            return self._failed(live, command, "untrusted", self._clean(str(altered), around))
         finally:
             around.flush()
         return Done(at=self._clock.now(), output=bounded(output, around.leased), **where)
 
-    def _invocation(self, live: Live, command: Perform | Probe, intent: Intended, step: Step) -> Invocation:
+    async def _action(self, live: Live, call: Call) -> Action:
+        found = self._actions.get(call.action)
+        if found is None and is_program(call.action):
+            found = await self._find(call.action, live.plan.configuration)
+        if found is None:
+            raise Rejected(f"no action {call.action!r} on this node")
+        return found
+
+    def _invocation(self, live: Live, command: Perform | Probe, intent: Intended, step: Step, call: Call) -> Invocation:
         run = live.run
         target = machine.target_at(run, command.path)
         runbook = machine.runbook_at(run, command.path)
@@ -175,7 +187,7 @@ class StepPerformer:
             timeout_ms=getattr(command, "timeout_ms", step.timeout_ms),
             intent_at=intent.at,
             target=target,
-            via=step.via or _reach(target),
+            via=_via(step, call, target),
             actor="automation",
             secrets=dict(runbook.secrets),
             drill=live.plan.drill,
@@ -240,16 +252,14 @@ class StepPerformer:
     async def probe(self, live: Live, command: Probe) -> Event:
         step = machine.step_at(live.run, command.path)
         assert step.check is not None
-        action = self._actions.get(step.check.action)
         intent = machine.intent_of(live.run, command.path)
-        invocation = self._invocation(live, command, intent, step)
+        invocation = self._invocation(live, command, intent, step, step.check)
         around = Around(live, invocation, self._lease, self._leaser, self._show, self._record_child, self._clock)
         try:
-            if action is None:
-                raise Rejected(f"no action {step.check.action!r} on this node")
+            action = await self._action(live, step.check)
             async with asyncio.timeout(step.timeout_ms / 1000 + TIMEOUT_GRACE_S):
                 output = await action.perform(invocation, around)
-        except (InDoubt, TimeoutError, Unavailable, Rejected) as blind:
+        except (InDoubt, TimeoutError, Unavailable, Rejected, Untrusted) as blind:
             return Probed(at=self._clock.now(), path=command.path, happened=None, why=self._clean(str(blind), around))
         happened = output.get("happened")
         return Probed(
@@ -262,6 +272,12 @@ class StepPerformer:
 
     def _clean(self, text: str, around: Around) -> str:
         return Scrubber(around.leased).text(text)[:2000]
+
+
+def _via(step: Step, call: Call, target: Target | None) -> Via:
+    """A program that undoes or checks a step runs on this node, also when the step itself is a call to somewhere."""
+    via = step.via or _reach(target)
+    return Via.LOCAL if via is Via.API and is_program(call.action) else via
 
 
 def _reach(target: Target | None) -> Via:

@@ -30,9 +30,10 @@ from watchkeeper.guards.situation import (
     Target,
 )
 from watchkeeper.home.configuration import Configuration
+from watchkeeper.packs.action import is_program
 from watchkeeper.packs.expression import Known
 from watchkeeper.packs.rule import MODE_ORDER, Limits, Mode, Risk, Rule
-from watchkeeper.packs.runbook import Runbook, Step, StepKind, Via
+from watchkeeper.packs.runbook import Effect, Runbook, Step, StepKind, Via
 from watchkeeper.packs.scope import aged_binding, alert_binding, target_binding
 from watchkeeper.values import Instant, id_from, ms_between
 
@@ -396,6 +397,10 @@ def _needs(steps: tuple[Step, ...], runbooks: Mapping[str, Runbook], path: str) 
                     effect=step.effect,
                     permitted=True,
                 )
+                if step.undo is not None and is_program(step.undo.call.action):
+                    # It runs on this node, also when what it undoes was a call to somewhere.
+                    undo = step.undo.call.action
+                    yield Need(step=f"{here} (undo)", action=undo, via=Via.LOCAL, effect=Effect.ONCE, permitted=True)
             case StepKind.CALL if step.runbook in runbooks:
                 yield from _needs(runbooks[step.runbook].steps, runbooks, here)
             case _:

@@ -160,8 +160,8 @@ class Done(Event, frozen=True, kw_only=True, tag="done"):
 class Failed(Event, frozen=True, kw_only=True, tag="failed"):
     """The effect is known not to have happened, or the target refused it.
 
-    `error` is the class (`unavailable`, `rejected`, `denied`, `timeout`, `inconclusive`, `unhealthy`), `retry_at`
-    is set when another attempt was scheduled by the step's retry data and the budget allowed it.
+    `error` is the class (`unavailable`, `rejected`, `denied`, `untrusted`, `timeout`, `inconclusive`, `unhealthy`),
+    `retry_at` is set when another attempt was scheduled by the step's retry data and the budget allowed it.
     """
 
     path: str

@@ -40,7 +40,8 @@ class ActionFacts(Struct, frozen=True, kw_only=True):
 class PackAction(Struct, frozen=True, kw_only=True):
     """A program of a pack: one JSON object in, one out. `name` is `pack/name`, `program` a path inside the pack.
 
-    `input` and `output` are JSON Schemas. `digest` covers the declaration and the program's bytes.
+    `input` and `output` are JSON Schemas of its arguments and its answer (`json_schema`). `digest` covers the
+    declaration and the program's bytes.
     """
 
     name: str
@@ -55,6 +56,17 @@ class PackAction(Struct, frozen=True, kw_only=True):
     memory_bytes: int = PROGRAM_MEMORY_BYTES
     output_bytes: int = PROGRAM_OUTPUT_BYTES
     description: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where the program lies in the home."""
+        return f"packs/{self.pack}/{self.program}"
+
+    @property
+    def facts(self) -> ActionFacts:
+        """A program runs on this node, however its target is reached: another `via` is not built."""
+        harm = Harm.NONE if self.effect is Effect.READ else Harm.CHANGES
+        return ActionFacts(effect=self.effect, harm=harm, needs=tuple(self.input.get("required", ())), via=Via.LOCAL)
 
 
 _UNIT: Final = ("unit",)
@@ -98,7 +110,6 @@ ACTIONS: Final[dict[str, ActionFacts]] = {
 # What parses and cannot be performed by this release: such a runbook is refused by `apply` and never starts.
 UNBUILT_VIA: Final = (Via.SSH, Via.KUBE, Via.AGENT)
 UNBUILT_STORES: Final = ("vault",)
-PROGRAMS_BUILT: Final = False  # whether this release runs a pack's own programs
 STORES: Final = ("file", "env", "vault")
 
 
@@ -114,6 +125,11 @@ def effect_of(action: str, facts: ActionFacts, arguments: dict[str, Any]) -> Eff
         method = arguments.get("method", "GET")
         return _METHODS.get(method.upper(), facts.effect) if isinstance(method, str) else facts.effect
     return facts.effect
+
+
+def is_program(action: str) -> bool:
+    """Whether a name is a pack's own program (`payments/flush`); ours have no slash."""
+    return "/" in action
 
 
 def via_of(facts: ActionFacts | None, stated: Via | None) -> Via | None:

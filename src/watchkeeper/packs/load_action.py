@@ -5,16 +5,17 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any, Final
 
-from watchkeeper.documents import Envelope, Fields
+from watchkeeper.documents import Envelope, Fields, Kind, Node, path_join, wrong
 from watchkeeper.packs.action import PROGRAM_MEMORY_BYTES, PROGRAM_OUTPUT_BYTES, PROGRAM_TIME_MS, PackAction
 from watchkeeper.packs.clauses import normal_digest, where_of
+from watchkeeper.packs.json_schema import Path, schema_fault
 from watchkeeper.packs.runbook import Effect
 from watchkeeper.values import digest
 
 TIME_MAX_MS: Final = 3_600_000
 MEMORY_MAX_MIB: Final = 16_384
 OUTPUT_MAX_KIB: Final = 256
-TYPES: Final = ("object", "array", "string", "integer", "number", "boolean", "null")
+STARTS: Final = (b"#!/", b"\x7fELF")
 
 
 def load_action(head: Envelope, pack: str, folder: str, files: Mapping[str, bytes]) -> PackAction | None:
@@ -28,6 +29,10 @@ def load_action(head: Envelope, pack: str, folder: str, files: Mapping[str, byte
         spec.wrong("program", f"{program!r} lies outside the pack")
     elif program and path not in files:
         spec.wrong("program", f"there is no file {path!r}")
+    elif program and not files[path].startswith(STARTS):
+        spec.wrong(
+            "program", f"{path} cannot be started: its first line names no interpreter, such as #!/usr/bin/env python3"
+        )
     limits = spec.child("limits")
     found = PackAction(
         name=name,
@@ -63,18 +68,33 @@ def _size(limits: Fields | None, name: str, unit: int, default: int, most: int) 
 
 
 def _schema(spec: Fields, name: str) -> dict[str, Any]:
-    """A JSON Schema of an object. Its words are read by the validator when the program runs; its shape is looked at here."""
+    """A JSON Schema of an object, found to be one: what is wrong in it is told at its own line."""
+    before = len(spec.problems)
     schema = spec.plain(name, required=True)
-    if schema is None:
+    node = spec.node_of(name)
+    if schema is None or node is None or len(spec.problems) > before:
         return {}
     if not isinstance(schema, dict) or schema.get("type") != "object":
         spec.wrong(name, "expected a JSON Schema of an object: {type: object, properties: {..}}")
         return {}
-    properties = schema.get("properties", {})
-    if not isinstance(properties, dict) or not all(isinstance(one, dict) for one in properties.values()):
-        spec.wrong(name, "`properties` is a mapping of names to schemas")
+    fault = schema_fault(schema)
+    if fault is not None:
+        at, field = _place(node, spec.at(name), fault.path)
+        wrong(spec.problems, at, field, f"is no JSON Schema: {fault.why}")
         return {}
-    for key, one in properties.items():
-        if one.get("type", "object") not in TYPES:
-            spec.wrong(name, f"{key}: expected a type of {', '.join(TYPES)}, got {one.get('type')!r}")
     return schema
+
+
+def _place(node: Node, field: str, path: Path) -> tuple[Node, str]:
+    """The node at a path below `node`, or the nearest that was written above it."""
+    for step in path:
+        if isinstance(step, int):
+            found = node.items[step] if node.kind is Kind.LIST and step < len(node.items) else None
+            field = f"{field}[{step}]"
+        else:
+            found = node.find(step)
+            field = path_join(field, step)
+        if found is None:
+            break
+        node = found
+    return node, field

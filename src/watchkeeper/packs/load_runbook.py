@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from watchkeeper.documents import Envelope, Fields, Kind, Node, path_join, suggestion, text_of, wrong
-from watchkeeper.packs.action import ACTIONS, PROGRAMS_BUILT, STORES, UNBUILT_STORES, UNBUILT_VIA, PackAction
+from watchkeeper.packs.action import ACTIONS, STORES, UNBUILT_STORES, UNBUILT_VIA, PackAction
 from watchkeeper.packs.clauses import Clauses, canonical_ref, normal_digest, where_of
 from watchkeeper.packs.load_step import Steps, walk
 from watchkeeper.packs.permission import is_expression
@@ -123,9 +123,6 @@ def unbuilt(steps: Sequence[Step], secrets: Mapping[str, SecretRef]) -> tuple[st
             found += [
                 f"{name} (step {step.id})" for name, fact in facts if fact is not None and fact.via in UNBUILT_VIA
             ]
-        found += [
-            f"action {call.action} (step {step.id})" for call in calls if "/" in call.action and not PROGRAMS_BUILT
-        ]
     found += [f"store: {ref.store} (secret {name})" for name, ref in secrets.items() if ref.store in UNBUILT_STORES]
     return tuple(dict.fromkeys(found))
 

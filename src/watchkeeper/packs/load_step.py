@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from watchkeeper.documents import Fields, Kind, Node, path_join, suggestion, text_of, wrong
 from watchkeeper.errors import Malformed
-from watchkeeper.packs.action import ACTIONS, ActionFacts, Harm, PackAction, effect_of, via_of
+from watchkeeper.packs.action import ACTIONS, ActionFacts, Harm, PackAction, effect_of, is_program, via_of
 from watchkeeper.packs.clauses import Clauses, canonical_ref, where_of
 from watchkeeper.packs.expression import Template
 from watchkeeper.packs.load_verification import load_verification
@@ -168,6 +168,8 @@ class Steps:
                     "effect", "is probed, and no `check` says how to ask whether it happened", expected="a `check`"
                 )
         via = fields.choice("via", Via)
+        if is_program(call.action) and via is Via.API:
+            fields.wrong("via", f"{call.action} is a program, which runs on this node: leave `via` out, or say local")
         timeout_ms, timeout_from = self._timeout(fields, scope)
         step = Step(
             kind=StepKind.DO,
@@ -268,11 +270,7 @@ class Steps:
         facts = ACTIONS.get(action)
         qualified = action if "/" in action else f"{self.pack}/{action}"
         if facts is None and qualified in self.actions:
-            action = qualified
-            program = self.actions[qualified]
-            facts = ActionFacts(
-                effect=program.effect, harm=Harm.NONE if program.effect is Effect.READ else Harm.CHANGES
-            )
+            action, facts = qualified, self.actions[qualified].facts
         arguments = self._with(fields, scope)
         if action and facts is None:
             known = (*ACTIONS, *self.actions)

@@ -12,6 +12,6 @@ from watchkeeper.engine.outbox import Telling
 
 
 def all_actions(client: HttpClient, telling: Telling) -> Mapping[str, Action]:
-    """Every built-in action. Pack actions are added by name when their pack is active."""
+    """Every built-in action. The programs of packs are looked up by the configuration of a run (`pack`)."""
     found: list[Action] = [HttpRequest(client), CommandRun(), Wait(), Notify(telling), *service_actions(client)]
     return {action.name: action for action in found}
