@@ -5,6 +5,7 @@ their outbox, and alerts by judging again what has no decision yet.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 
@@ -15,10 +16,10 @@ from msgspec.structs import replace
 from watchkeeper.approve.approval import Approval, State, lapse, request_step
 from watchkeeper.approve.approval import Present as Standing
 from watchkeeper.approve.people import Grant
-from watchkeeper.correlate.alert import Alert
+from watchkeeper.correlate.alert import Alert, AlertState, state_at
 from watchkeeper.correlate.correlation import Correlation
 from watchkeeper.correlate.track import Track
-from watchkeeper.decide.decision import DECIDE_REV, Decision
+from watchkeeper.decide.decision import DECIDE_REV, Decision, Verdict
 from watchkeeper.engine.action import Action, Channel, Prober
 from watchkeeper.engine.answer import No, changed, missing
 from watchkeeper.engine.changes import Changes, Compile, ReadFolder
@@ -27,7 +28,7 @@ from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.identities import Identities
 from watchkeeper.engine.incidents import Incidents
 from watchkeeper.engine.intake import Intake, SignalReader
-from watchkeeper.engine.judge import Judge, Opening, plan_of
+from watchkeeper.engine.judge import Judge, Opening, plan_of, told_as
 from watchkeeper.engine.lease import Lease
 from watchkeeper.engine.limits import Limits
 from watchkeeper.engine.mapping import mapped_of
@@ -46,16 +47,16 @@ from watchkeeper.engine.steering import Steering
 from watchkeeper.engine.watching import Watching
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.words import of_lapse
-from watchkeeper.engine.world import Decided, World
+from watchkeeper.engine.world import ATTEMPTS_KEPT_MS, Decided, World
 from watchkeeper.execute import machine
 from watchkeeper.execute.recover import recover
-from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request
+from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request, Status
 from watchkeeper.execute.state import Run
 from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.settings import routes_for
 from watchkeeper.ports import Commit, Committed, Put, Store
-from watchkeeper.report.notices import Notice, NoticeKind, of_doubt
+from watchkeeper.report.notices import Notice, NoticeKind, of_decision, of_doubt
 from watchkeeper.report.scrub import Scrubber
 from watchkeeper.signals.signal import DeadLetter, Kind
 from watchkeeper.values import Instant, after_ms, ms_between
@@ -231,16 +232,20 @@ class Engine:
             incident = self.correlation.incident_id_of(alert.id)
             if incident and incident not in open_incidents:
                 await self._last_decisions(incident)
+        ended: list[RunRecord] = []
         async for closed in self._all(RunRecord, {"state": "closed"}, most=DECISIONS_READ_MAX):
-            if closed.ended_at is not None and ms_between(closed.ended_at, now) > 86_400_000:
+            if closed.ended_at is not None and ms_between(closed.ended_at, now) > ATTEMPTS_KEPT_MS:
                 break
-            if closed.effects:
-                world.tried(closed)
+            ended.append(closed)
+        for record in reversed(ended):  # attempts are kept oldest first
+            world.tried(record)
 
     async def _last_decisions(self, episode: str) -> None:
         """The newest decision of each rule for an episode, and what became of its run."""
         seen: set[str] = set()
+        told: defaultdict[str, dict[str, str]] = defaultdict(dict)
         async for decision in self._all(Decision, {"episode": episode}):
+            told[decision.rule].update((told_as(each), decision.id) for each in of_decision(decision))
             if decision.rule in seen:
                 continue
             seen.add(decision.rule)
@@ -255,9 +260,17 @@ class Engine:
                     run=record.id if record is not None else "",
                     run_ended_at=ended_at,
                     effect_at=ended_at if record is not None and record.effects else None,
-                    told=True,
+                    rejected=await self._rejected(decision),
                 ),
             )
+        for rule, before in self.world.decided_of(episode).items():
+            self.world.remember(episode, rule, replace(before, told=told[rule]))
+
+    async def _rejected(self, decision: Decision) -> bool:
+        if decision.verdict is not Verdict.ASK:
+            return False
+        page = await self.store.find("approval", {"decision": decision.id}, limit=10)
+        return any(read(row, Approval).state is State.REJECTED for row in page.items)
 
     async def _all(self, document: type[Any], where: Mapping[str, Any], most: int = 1_000_000) -> Any:
         after: str | None = None
@@ -383,6 +396,9 @@ class Engine:
         self.world.approvals.pop(approval.id, None)
         self._later(put(approval))
 
+    def untell(self, decision: str, why: str) -> bool:
+        return self.outbox.untell(decision, why)
+
     def _later(self, *puts: Put) -> None:
         """A write that nobody waits for; refused only when the store is, and then the process ends anyway."""
         task = asyncio.create_task(self._commit_puts(puts))
@@ -465,10 +481,12 @@ class Engine:
         """Free what waited for its targets, and judge its alert again: afresh at once when it had no effect."""
         self.outputs.forget(live.run.id)
         decision = live.decision
-        if not live.record.effects and decision.episode:
-            self.world.decided_of(decision.episode).pop(decision.rule, None)
+        unstarted = live.run.started_at is None and live.run.status in {Status.STOPPED, Status.LAPSED}
+        before = self.world.decided(decision.episode, decision.rule) if unstarted else None
+        if before is not None and before.run == live.run.id:
+            self.world.remember(decision.episode, decision.rule, replace(before, unstarted=True))
         if decision.alert:
-            self.pipeline.now(decision.alert, "" if live.record.effects else "its run ended before any effect")
+            self.pipeline.now(decision.alert, "its run ended before it started" if unstarted else "")
         freed = {target.ref for target in decision.targets}
         for waiting in tuple(self.world.waiting.values()):
             if freed & set(waiting.targets):
@@ -553,7 +571,14 @@ class Engine:
             await self.scribe.commit(Commit(at=now, puts=(put(after), *stored)))
             self.told(stored)
             if after.state in {State.LAPSED, State.VOID} and after.episode and present.firing:
-                self.pipeline.now(after.episode, "its approval lapsed", "watchkeeper")
+                self._judge_episode(after.episode, "its approval lapsed")
+
+    def _judge_episode(self, episode: str, because: str) -> None:
+        """By its alert; that of an incident by the first of its alerts that fires."""
+        now = self.clock.now()
+        members = self.correlation.members(episode) if self.correlation.alert(episode) is None else ()
+        firing = (alert.id for alert in members if state_at(alert, now) is AlertState.FIRING)
+        self.pipeline.now(next(firing, episode), because)
 
     def _standing(self, episode: str, present: Standing, now: Instant) -> Standing:
         """Whether the episode still fires. One that is not held in memory any more has ended."""

@@ -4,7 +4,7 @@
 situation was read at, claims the limits, and opens the run. When the world moved in between, it is decided afresh.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -39,12 +39,13 @@ from watchkeeper.packs.rule import Per, Rule
 from watchkeeper.packs.runbook import Runbook
 from watchkeeper.packs.template import render
 from watchkeeper.ports import Append, Claim, Commit, Committed, Put, Refused
-from watchkeeper.report.notices import Notice
+from watchkeeper.report.notices import Notice, NoticeKind
 from watchkeeper.values import EPOCH, Instant, id_from
 
 log = structlog.get_logger("watchkeeper.judge")
 
-UNDECIDED_AGAIN_MS: Final = 60_000
+HELD: Final = "held"
+NOT_TOLD: Final[Mapping[str, str]] = {}
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ class Judged(Struct, frozen=True, kw_only=True):
     untargeted: Untargeted | None = None
     opening: Opening | None = None
     approval: Approval | None = None
+    told: dict[str, str] = {}
 
 
 class Seats(Protocol):
@@ -85,6 +87,9 @@ class Seats(Protocol):
 
     def approval_ended(self, approval: Approval) -> None:
         """It lapsed or became void: store that and take it off the table."""
+
+    def untell(self, decision: str, why: str) -> bool:
+        """Drop what was to be told later of a decision; True when nobody had been told yet."""
 
 
 class Judge:
@@ -152,7 +157,7 @@ class Judge:
         targets = self._targets(rule, facts, now)
         last = self._world.decided(episode, rule.name)
         answer = due(
-            last.decision if last is not None else None,
+            last.decision if last is not None and not last.unstarted else None,
             Present(
                 at=now,
                 alert=facts,
@@ -160,7 +165,7 @@ class Judge:
                 versions=self._scribe.versions,
                 run=self._last_run(last),
                 settle_ms=rule.limits.settle_ms,
-                asked_by=asked_by,
+                asked_by=asked_by or self._answered_by(last),
             ),
         )
         match answer:
@@ -174,7 +179,10 @@ class Judge:
         follows = last.decision.id if last is not None else ""
         why = because or reason.value
         if isinstance(targets, NoTarget):
-            return await self._untargeted(rule, runbook, row, facts, targets, now, follows=follows, because=why)
+            told = last.told if last is not None else {}
+            return await self._untargeted(
+                rule, runbook, row, facts, targets, now, follows=follows, because=why, told=told
+            )
         arguments, broken = self._arguments(rule, runbook, facts, targets, now)
         proposal = self._situations.proposal(rule, runbook, targets, arguments, facts, now)
         rivals = self._rivals(rule, targets, facts, matched, now)
@@ -195,7 +203,7 @@ class Judge:
             )
 
         judged = await self.propose(
-            proposal, runbook, read, row, follows=follows, because=why, told=last is not None and last.told
+            proposal, runbook, read, row, follows=follows, because=why, told=last.told if last is not None else {}
         )
         if judged.decision.wake_at is not None:
             self._seats.again(alert.id, judged.decision.wake_at)
@@ -210,7 +218,7 @@ class Judge:
         *,
         follows: str = "",
         because: str = "",
-        told: bool = False,
+        told: Mapping[str, str] = NOT_TOLD,
     ) -> Judged:
         """Decide and admit. Three times afresh when the world moved; then it is held, for contention."""
         refused: Refused | None = None
@@ -229,8 +237,8 @@ class Judge:
                 follows=follows,
                 because=because,
             )
-            judged = self._prepare(proposal, runbook, decision, situation)
-            puts, notices = self._puts(judged, told=told)
+            judged, notices = self._told(self._prepare(proposal, runbook, decision, situation), told)
+            puts = self._puts(judged, notices)
             outcome = await self._scribe.commit(self._commit(judged, proposal, puts))
             if isinstance(outcome, Committed):
                 self._seats.told(notices)
@@ -257,7 +265,7 @@ class Judge:
         if decision.verdict is Verdict.ACT:
             opening = self._opening(proposal, runbook, decision, situation)
         elif decision.verdict is Verdict.ASK:
-            approval = request(decision, run="", epoch=situation.epoch, answered=situation.answered)
+            approval = self._standing_card(request(decision, run="", epoch=situation.epoch, answered=situation.answered))
         return Judged(decision=decision, situation=situation, proposal=proposal, opening=opening, approval=approval)
 
     def _opening(self, proposal: Proposal, runbook: Runbook, decision: Decision, situation: Situation) -> Opening:
@@ -293,20 +301,74 @@ class Judge:
         )
         return Opening(record=record, plan=plan, opened=opened, decision=decision, answered=situation.answered)
 
-    def _puts(self, judged: Judged, *, told: bool) -> tuple[tuple[Put, ...], tuple[Put, ...]]:
+    def _standing_card(self, asked: Approval) -> Approval:
+        """The card that lies on the table already and asks the same, or this one."""
+        same = (each for each in self._cards(asked.rule, asked.episode) if each.binding == asked.binding)
+        keys = {each.key for each in asked.findings}
+        return next((each for each in same if {question.key for question in each.findings} == keys), asked)
+
+    def _cards(self, rule: str, episode: str) -> list[Approval]:
+        """Requests that wait for an answer."""
+        return [
+            each
+            for each in self._world.approvals.values()
+            if each.state is State.PENDING and each.rule == rule and each.episode == episode and not each.path
+        ]
+
+    def _superseded(self, judged: Judged) -> list[Approval]:
+        """Requests of earlier decisions of the episode that this one has overtaken. A person's own have no episode."""
+        decision = judged.decision
+        if not decision.episode:
+            return []
+        why = f"It was decided afresh: {decision.verdict.value}."
+        kept = judged.approval.id if judged.approval is not None else ""
+        return [
+            replace(each, state=State.LAPSED, ended_at=decision.at, why=why)
+            for each in self._cards(decision.rule, decision.episode)
+            if each.id != kept
+        ]
+
+    def _answered_by(self, last: Decided | None) -> str:
+        """Who makes a request due again: the people who approved it, or nobody any more, when it lapsed unanswered."""
+        if last is None or last.decision.verdict is not Verdict.ASK or last.rejected:
+            return ""
+        cards = [
+            each
+            for each in self._world.approvals.values()
+            if each.rule == last.decision.rule and each.episode == last.decision.episode and not each.path
+        ]
+        given = next((each for each in cards if each.state is State.APPROVED), None)
+        if given is not None:
+            return ", ".join(answer.name for answer in given.answers)
+        return "" if cards else "watchkeeper"
+
+    def _told(self, judged: Judged, before: Mapping[str, str]) -> tuple[Judged, tuple[Put, ...]]:
+        """What people are told of it, once an episode; a page goes out whatever was told of a hold before."""
+        decision, told = judged.decision, dict(before)
+        if judged.approval is not None:
+            new = judged.approval.id not in self._world.approvals
+            return replace(judged, told=told), self._seats.notices(
+                self._words.of_ask(judged.approval, decision) if new else ()
+            )
+        notices = [
+            each
+            for each in self._words.of_decision(decision)
+            if each.kind is NoticeKind.BROKEN_RULE or told_as(each) not in told
+        ]
+        told.update((told_as(each), decision.id) for each in notices)
+        return replace(judged, told=told), self._seats.notices(notices)
+
+    def _puts(self, judged: Judged, messages: tuple[Put, ...]) -> tuple[Put, ...]:
         decision = judged.decision
         run = judged.opening.record.id if judged.opening is not None else ""
         beside = JudgedRecord(id=decision.id, proposal=judged.proposal, untargeted=judged.untargeted)
         puts = [put(judged.situation, identity=decision.situation), put(beside), put(decision, run=run)]
-        notices: list[Notice] = []
         if judged.opening is not None:
             puts.append(put(judged.opening.record))
             puts.extend(put(replace(each, run=run)) for each in self._given(decision))
-        if judged.approval is not None:
+        if judged.approval is not None and judged.approval.id not in self._world.approvals:
             puts.append(put(judged.approval))
-            notices.extend(self._words.of_ask(judged.approval, decision))
-        elif not told:
-            notices.extend(self._words.of_decision(decision))
+        puts.extend(put(each) for each in self._superseded(judged))
         waiting = self._waiting(decision)
         before = self._world.waiting.get(waiting_id(decision))
         if waiting is not None:
@@ -314,8 +376,7 @@ class Judge:
         elif before is not None:
             closed = replace(before, open=False, closed_why=f"decided {decision.verdict.value}")
             puts.append(put(closed))
-        messages = self._seats.notices(notices)
-        return (*puts, *messages), messages
+        return (*puts, *messages)
 
     def _given(self, decision: Decision) -> list[Approval]:
         """Approvals that were given for this very thing: same rule, same episode, same binding."""
@@ -339,8 +400,8 @@ class Judge:
         )
 
     def _waiting(self, decision: Decision) -> Waiting | None:
-        if decision.verdict is not Verdict.HOLD or decision.wake_at is None:
-            return None
+        if decision.verdict is not Verdict.HOLD or decision.wake_at is None or not decision.alert:
+            return None  # a person's own run is not kept: they read why, and ask again when they still want it
         names = {name for finding in decision.findings if finding.outcome is Outcome.HOLD for name in finding.names}
         return Waiting(
             id=waiting_id(decision),
@@ -389,8 +450,12 @@ class Judge:
         self.counts[decision.verdict.value] = self.counts.get(decision.verdict.value, 0) + 1
         run = judged.opening.record.id if judged.opening is not None else ""
         if decision.episode:
-            told = decision.verdict in {Verdict.HOLD, Verdict.REFUSE}
+            told = judged.told
+            if decision.verdict not in {Verdict.HOLD, Verdict.REFUSE} and self._over(told):
+                told = {name: about for name, about in told.items() if name != HELD}
             self._world.remember(decision.episode, decision.rule, Decided(decision=decision, run=run, told=told))
+        for each in self._superseded(judged):
+            self._world.approvals.pop(each.id, None)
         waiting = self._waiting(decision)
         if waiting is not None:
             self._world.waiting[waiting.id] = waiting
@@ -403,6 +468,10 @@ class Judge:
                 self._world.approvals.pop(each.id, None)
             self._seats.open(judged.opening)
 
+    def _over(self, told: Mapping[str, str]) -> bool:
+        """What was held is held no more: if nobody had been told of it yet, nobody is."""
+        return HELD in told and self._seats.untell(told[HELD], "It is held no more.")
+
     async def _untargeted(
         self,
         rule: Rule,
@@ -414,6 +483,7 @@ class Judge:
         *,
         follows: str,
         because: str,
+        told: Mapping[str, str],
     ) -> Judged:
         pack = self._situations.configuration.rulebook.packs.get(rule.pack)
         proposal = self._situations.proposal(rule, runbook, (), {}, facts, now)
@@ -436,9 +506,8 @@ class Judge:
             follows=follows,
             because=because,
         )
-        judged = Judged(decision=decision, situation=situation, untargeted=untargeted)
-        puts, notices = self._puts(judged, told=bool(follows))
-        await self._scribe.commit(self._commit(judged, proposal, puts))
+        judged, notices = self._told(Judged(decision=decision, situation=situation, untargeted=untargeted), told)
+        await self._scribe.commit(self._commit(judged, proposal, self._puts(judged, notices)))
         self._seats.told(notices)
         self._keep(judged)
         return judged
@@ -504,9 +573,14 @@ class Judge:
         return tuple(sorted(found))
 
     def _last_run(self, last: Decided | None) -> LastRun | None:
-        if last is None or not last.run:
+        if last is None or not last.run or last.unstarted:
             return None
         return LastRun(acting=last.run in self._world.runs, ended_at=last.run_ended_at, effect_at=last.effect_at)
+
+
+def told_as(notice: Notice) -> str:
+    """A hold and a refusal are one word to people, an escalation another."""
+    return notice.kind.value if notice.kind is NoticeKind.ESCALATED else HELD
 
 
 def waiting_id(decision: Decision) -> str:

@@ -91,6 +91,16 @@ class Outbox:
             if message.notice.get("delayed") and message.attempts == 0 and message.notice["ids"].get("alert") == alert:
                 self._dropped[message.id] = why
 
+    def untell(self, decision: str, why: str) -> bool:
+        """Drop what was to be told later of one decision; whether there was anything that nobody had been told yet."""
+        found = [
+            message
+            for _, _, message in self._heap
+            if message.notice.get("delayed") and message.attempts == 0 and message.notice["ids"].get("decision") == decision
+        ]
+        self._dropped.update((message.id, why) for message in found)
+        return bool(found)
+
     async def work(self) -> None:
         while True:
             self._more.clear()

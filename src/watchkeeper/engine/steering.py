@@ -4,6 +4,7 @@ Every act is an entry in the ledger before it takes effect, and every act reache
 here changes a run's state directly.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -51,6 +52,7 @@ class Steering:
     ) -> None:
         self._scribe, self._world, self._situations = scribe, world, situations
         self._judge, self._runner, self._again, self._humans = judge, runner, again, humans
+        self._answering = asyncio.Lock()
 
     async def approve(
         self, actor: Actor, identity: str, digest: str, comment: str = "", *, emergency: bool = False
@@ -65,6 +67,10 @@ class Steering:
         return await self._answer(actor, identity, Verb.REJECT, digest, comment)
 
     async def _answer(self, actor: Actor, identity: str, verb: Verb, digest: str, comment: str) -> Approval | No:
+        async with self._answering:  # two people at once are one after the other
+            return await self._answer_next(actor, identity, verb, digest, comment)
+
+    async def _answer_next(self, actor: Actor, identity: str, verb: Verb, digest: str, comment: str) -> Approval | No:
         before = self._world.approvals.get(identity)
         if before is None:
             return await self._gone(identity)
@@ -95,9 +101,12 @@ class Steering:
             )
         elif after.state is State.APPROVED:
             self._world.approvals[identity] = after
-            await self._admit(after, actor)
+            await self._admit(after)
         else:
             self._world.approvals.pop(identity, None)
+            last = self._world.decided(after.episode, after.rule)
+            if last is not None:
+                self._world.remember(after.episode, after.rule, replace(last, rejected=True))
         return after
 
     async def _gone(self, identity: str) -> No:
@@ -107,14 +116,20 @@ class Steering:
         ended = read(row, Approval)
         return changed(f"It is {ended.state.value} already: {ended.why}")
 
-    async def _admit(self, approval: Approval, actor: Actor) -> None:
+    async def admit_approved(self) -> None:
+        """After a start: what people approved for themselves, and an earlier process did not live to admit."""
+        for approval in tuple(self._world.approvals.values()):
+            if approval.state is State.APPROVED and not approval.path and not approval.episode:
+                await self._admit(approval)
+
+    async def _admit(self, approval: Approval) -> None:
         """Judge again, with the answer in hand. An alert's proposal goes through its episode, a person's by itself."""
         row = await self._scribe.store.get("decision", approval.decision)
         if row is None:
             return
         decision = read(row, Decision)
         if decision.alert:
-            self._again(decision.alert, "approved", actor.name)
+            self._again(decision.alert, "approved")
             return
         runbook = self._situations.configuration.rulebook.runbooks.get(decision.runbook)
         if runbook is not None:

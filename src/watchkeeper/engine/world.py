@@ -20,16 +20,23 @@ from watchkeeper.values import Instant, ms_between
 ATTEMPTS_KEPT_MS: Final = 7 * 86_400_000  # no rule's window is longer
 ATTEMPTS_PER_TARGET_MAX: Final = 1_000
 EPISODES_MAX: Final = 200_000
+FAILURES: Final = frozenset({"failed", "undone", "undo_failed"})
 
 
 class Decided(Struct, frozen=True, kw_only=True):
-    """The last decision for (rule, episode), and what became of its run: enough to know when one is due afresh."""
+    """The last decision for (rule, episode), and what became of its run: enough to know when one is due afresh.
+
+    `told` is what people were told of the episode: `escalated` or `held` -> the decision that the notice was about.
+    `unstarted`: its run ended before it began, so that it is due at once. `rejected`: a person said no to its request.
+    """
 
     decision: Decision
     run: str = ""
     run_ended_at: Instant | None = None
     effect_at: Instant | None = None
-    told: bool = False
+    told: dict[str, str] = {}
+    unstarted: bool = False
+    rejected: bool = False
 
 
 class Expectation(Struct, frozen=True, kw_only=True):
@@ -92,7 +99,7 @@ class World:
             self.busy[target] = record.id
 
     def update_run(self, record: RunRecord) -> None:
-        """Apply a run's new record; an ended one frees its targets and, if it had effects, becomes an attempt."""
+        """Apply a run's new record; an ended one frees its targets and, unless nothing was tried, becomes an attempt."""
         if record.open:
             self.runs[record.id] = record
             return
@@ -100,11 +107,12 @@ class World:
         for target in record.targets:
             if self.busy.get(target) == record.id:
                 del self.busy[target]
-        if record.effects and record.ended_at is not None:
-            self.tried(record)
+        self.tried(record)
 
     def tried(self, record: RunRecord) -> None:
-        assert record.ended_at is not None
+        """An attempt is a run that sent something, or failed before it could."""
+        if record.ended_at is None or not (record.effects or record.status in FAILURES):
+            return
         for target in record.targets:
             kept = self._attempts[target]
             kept.append(
