@@ -116,7 +116,7 @@ class Pipeline:
             commit, changed = self._relate(delivery, parsed)
             work.append((delivery, commit, changed))
         outcomes = await asyncio.gather(*(self._scribe.commit(commit) for _, commit, _ in work))
-        for (delivery, commit, changed), outcome in zip(work, outcomes, strict=True):
+        for (delivery, commit, _), outcome in zip(work, outcomes, strict=True):
             if not isinstance(outcome, Committed):
                 # Only this task takes deliveries, so a refusal means that two workers share one store.
                 raise SystemExit(f"watchkeeper: delivery {delivery.id} was taken by another process: {outcome.why}")
@@ -124,8 +124,35 @@ class Pipeline:
             self.taken += 1
             self._intake.pending = max(0, self._intake.pending - 1)
             self._wake(commit.bumps)
-            for alert in changed.values():
-                await self._judge.alert(alert, self._scribe.clock.now())
+        # What one delivery changed the next may have changed again: each alert is judged once, as it now stands.
+        changed = {identity: alert for _, _, each in work for identity, alert in each.items()}
+        await self._judge_each([(alert, "", "") for alert in changed.values()])
+
+    async def _judge_each(self, found: list[tuple[Alert, str, str]]) -> None:
+        """Bring alerts before the judge, each with why and who asked. Those that can meet in a decision take turns; the
+        commits of the others are in flight together, so that the disk is waited for once. Each decision is submitted
+        without waiting for another, so admissions keep the order of the alerts whatever they claim.
+        """
+        for start in range(0, len(found), BATCH_MAX):
+            part = found[start : start + BATCH_MAX]
+            lanes: dict[str, list[tuple[Alert, str, str]]] = {}
+            for each in part:
+                lanes.setdefault(self._lane(each[0]), []).append(each)
+            if len(lanes) == 1:
+                await self._in_turn(part)
+            else:
+                await asyncio.gather(*(self._in_turn(lane) for lane in lanes.values()))
+
+    async def _in_turn(self, lane: list[tuple[Alert, str, str]]) -> None:
+        for alert, because, asked_by in lane:
+            await self._judge.alert(alert, self._scribe.clock.now(), because=because, asked_by=asked_by)
+
+    def _lane(self, alert: Alert) -> str:
+        """Alerts of one incident where a rule may decide for incidents; else those of one entity, so that the second
+        finds the target taken.
+        """
+        incident = self._correlation.incident_id_of(alert.id) if self._world.configuration.rulebook.per_incident else ""
+        return incident or alert.entity or alert.id
 
     def _wake(self, keys: Iterable[str]) -> None:
         """What was held for one of these is judged afresh."""
@@ -228,10 +255,13 @@ class Pipeline:
         while self._due and self._due[0][0] <= now:
             _, identity = heapq.heappop(self._due)
             due.setdefault(identity, ("", ""))
-        for identity, (because, asked_by) in due.items():
-            found = self._correlation.alert(identity)
-            if found is not None:
-                await self._judge.alert(found, now, because=because, asked_by=asked_by)
+        await self._judge_each(
+            [
+                (found, because, asked_by)
+                for identity, (because, asked_by) in due.items()
+                if (found := self._correlation.alert(identity)) is not None
+            ]
+        )
 
     async def rejudge_all(self, because: str) -> None:
         """Every alert that fires: after a start, and after another configuration became active."""

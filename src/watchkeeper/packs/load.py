@@ -35,7 +35,7 @@ from watchkeeper.packs.index import build_index
 from watchkeeper.packs.load_action import load_action
 from watchkeeper.packs.load_rule import load_rule
 from watchkeeper.packs.load_runbook import Loaded, load_runbook
-from watchkeeper.packs.rule import Rule
+from watchkeeper.packs.rule import Per, Rule
 from watchkeeper.packs.rulebook import Pack, Rulebook
 from watchkeeper.packs.runbook import Runbook
 from watchkeeper.packs.scenario import Scenario, load_scenario
@@ -99,6 +99,7 @@ def rulebook_of(
         labels=labels,
         unindexed=unindexed,
         actions=dict(actions),
+        per_incident=any(rule.per is Per.INCIDENT for rule in enabled.values()),
     )
 
 

@@ -32,6 +32,7 @@ class Rulebook(Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     unindexed: tuple[str, ...] = ()
     actions: dict[str, PackAction] = {}
+    per_incident: bool = False  # whether any rule decides for a whole incident
 
     def candidates(self, labels: Mapping[str, str]) -> Iterator[Rule]:
         """Rules whose indexed label agrees; `match` in full and `when` are still to be judged."""
