@@ -97,6 +97,15 @@ async def test_a_delivery_is_durable_before_it_is_acknowledged(node, edge):
     await node.until(lambda: node.engine.pipeline.taken == 1)
 
 
+async def test_a_delivery_is_taken_apart_at_once_and_not_at_the_next_look(monkeypatch):
+    monkeypatch.setattr("watchkeeper.engine.pipeline.IDLE_S", 3600)
+    async with served() as node, node.client(SECRETS["EDGE_TOKEN"]) as edge:
+        for number in (1, 2):
+            await ok(edge.post("/hooks/alertmanager", json=alerts(f"A{number}")), 202)
+            await node.until(lambda number=number: node.engine.pipeline.taken == number)
+            await node.until(lambda: node.engine.pipeline._more._waiters)  # it rests again
+
+
 async def test_the_source_is_that_of_the_credential_whatever_the_body_says(node):
     async with node.client(await node.hook_token("default")) as client:
         answer = await ok(client.post("/hooks/alertmanager", json={**alerts("Down"), "source": "edge"}), 202)

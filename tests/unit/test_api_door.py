@@ -58,6 +58,7 @@ def test_configured_names_are_known_with_any_port_and_a_final_dot() -> None:
     assert known("node.example.", hosts)
     assert known("192.0.2.1", hosts)
     assert not known("other.example", hosts)
+    assert not known("", ("",))
     assert not known("x.node.example", hosts)
 
 

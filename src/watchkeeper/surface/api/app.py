@@ -18,12 +18,12 @@ from watchkeeper.surface.api import (
     limits,
     overview,
     people,
-    problems,
     runs,
     situation,
 )
 from watchkeeper.surface.api.description import describe
 from watchkeeper.surface.api.door import Answer
+from watchkeeper.surface.api.framework import install
 from watchkeeper.surface.api.kept import Keeper
 from watchkeeper.surface.api.node import Node
 from watchkeeper.surface.api.pace import Pace
@@ -57,7 +57,7 @@ def create_app(node: Node) -> FastAPI:
     app.state.node = node
     app.state.keeper = Keeper(node.engine.scribe)
     app.state.pace = Pace(lambda: node.settings.limits.api_requests_per_s, monotonic)
-    problems.install(app)
+    install(app)
     for family in FAMILIES:
         app.include_router(family.router, prefix=PREFIX)
     app.include_router(health.router)

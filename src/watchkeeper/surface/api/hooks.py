@@ -55,6 +55,7 @@ class Hooks:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._pace = Pace(lambda: node.settings.limits.api_requests_per_s, monotonic)
+        self._took = node.metrics.stage.labels("intake")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -91,14 +92,18 @@ class Hooks:
             )
         if not self._pace.allows(f"hook {source}", self._node.settings.sources[source].source.rate_max_per_s):
             raise Unavailable(f"source {source} sends more than its rate_max_per_s; send it again")
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1")
+            for key, value in scope["headers"]
+            if key == b"content-type" or key.startswith(b"ce-")
+        }
         if hook.format == "beat" and not body.strip():
             body = _EMPTY_BEAT
         try:
             _readable(hook.format, headers, body)
             began_s = monotonic()
             accepted = await self._node.engine.intake.accept(source, hook.format, body, headers, hook.name)
-            self._node.metrics.stage.labels("intake").observe(monotonic() - began_s)
+            self._took.observe(monotonic() - began_s)
         except Malformed as unread:
             return problems.problem(400, "cannot be read", str(unread), {"field": unread.path} if unread.path else None)
         self._node.engine.pipeline.nudge()

@@ -21,7 +21,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from watchkeeper.engine.engine import Engine
 from watchkeeper.errors import Rejected
 from watchkeeper.home.settings import Server, Settings
-from watchkeeper.surface.api.app import create_app
 from watchkeeper.surface.api.asgi import Application, Front
 from watchkeeper.surface.api.hooks import Hooks
 from watchkeeper.surface.api.hosts import loopback
@@ -54,12 +53,15 @@ async def serve(
 ) -> None:
     """Until `stopping` is set or the task is cancelled; then requests under way get STOP_WITHIN_S to end.
 
-    `ready` is told the address once both listeners accept; port 0 takes any. Raises Rejected where it may not or cannot
-    listen: another node on the home's socket, a port in use, a host beyond this machine without TLS.
+    `ready` is told the address once both listeners accept; port 0 takes any. `console` makes the application that
+    answers what is neither API nor hook. Whether a host beyond this machine is allowed is the caller's to ask
+    (`surface.listen`). Raises Rejected where it cannot listen: another node on the home's socket, a port in use, a
+    certificate that cannot be read.
     """
     node = Node(engine, leaser)
     pages = console(node) if console is not None else None
-    front = Front(Hooks(node), create_app(node), lambda: _names(node.settings.server, host), pages)
+    api = _Api(node)
+    front = Front(Hooks(node), api, lambda: _names(node.settings.server, host), pages)
     tls = _tls(settings.server, home, host)
     local = _local(home)
     try:
@@ -70,16 +72,44 @@ async def serve(
     server = _Listener(front, near, local, tls)
     work = asyncio.create_task(server.listen(ready), name="listeners")
     asked = asyncio.create_task((stopping or asyncio.Event()).wait(), name="stop asked")
+    loading = asyncio.create_task(api.load(), name="load the API")
     try:
         await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         node.closing.set()
         server.should_exit = True
         asked.cancel()
+        loading.cancel()
         try:
             await _through(work)
         finally:
             _unlink(local, home)
+
+
+class _Api:
+    """The framework and its routes, imported beside the loop: hooks are accepted before that is through."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._app: Application | None = None
+        self._loading = asyncio.Lock()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        app = self._app or await self.load()
+        await app(scope, receive, send)
+
+    async def load(self) -> Application:
+        async with self._loading:
+            if self._app is None:
+                create = await asyncio.to_thread(_create)
+                self._app = create(self._node)
+        return self._app
+
+
+def _create() -> Callable[[Node], Application]:
+    from watchkeeper.surface.api.app import create_app
+
+    return create_app
 
 
 async def _through(work: asyncio.Task[None]) -> None:
