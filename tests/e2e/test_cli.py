@@ -377,11 +377,10 @@ def test_the_token_and_the_state_are_closed_to_others(node: Up) -> None:
 
 def test_an_alert_is_asked_about_approved_run_and_on_record(node: Up) -> None:
     home = node.home
-    granted = wk(
-        home, "autonomy", "grant", "starter/service-down", "--level", "approve", "--for", "1h", "--reason", "e2e"
-    )
+    cell = ("--cell", "environment=dev", "--for", "1h", "--reason", "e2e")
+    granted = wk(home, "autonomy", "grant", "starter/service-down", "--level", "approve", *cell)
     assert granted.code == 0, granted.err
-    assert "Granted: starter/service-down may go to approve (every cell)" in granted.out
+    assert "Granted: starter/service-down may go to approve (environment dev)" in granted.out
     fire(node, "web")
     waiting = until(lambda: wk(home, "approvals", "--json").json, "an approval waits")[0]
     listed = wk(home, "approvals")
@@ -446,9 +445,7 @@ def test_hold_freeze_and_stop_are_set_seen_and_ended(node: Up) -> None:
     held = wk(home, "hold", "--json").json[0]
     assert "service web" in wk(home, "hold", "list").out
     assert wk(home, "hold", "extend", held["id"][-6:], "--for", "2h").code == 0
-    tried = wk(home, "run", "starter/look", "--target", "web", "--reason", "try")
-    assert tried.code == 1
-    assert "Not started. ‖ hold:" in tried.out
+    assert "Started run_…" in wk(home, "run", "starter/look", "--target", "web", "--reason", "my own hold").out
     assert wk(home, "hold", "lift", held["id"][-6:], "--reason", "done").code == 0
     assert "No hold is in force" in wk(home, "hold").out
     assert wk(home, "hold", "lift", "ffffff", "--reason", "x").code == 1
@@ -459,7 +456,11 @@ def test_hold_freeze_and_stop_are_set_seen_and_ended(node: Up) -> None:
     assert wk(home, "freeze", "lift", frozen["id"], "--reason", "over").code == 0
 
     assert wk(home, "stop").code == 2, "a stop has a reason"
-    assert "Stopped everything." in wk(home, "stop", "--reason", "storm").out
+    assert "Stopped everything. " in wk(home, "stop", "--reason", "storm").out
+    tried = wk(home, "run", "starter/look", "--target", "web", "--reason", "try")
+    assert tried.code == 1
+    assert tried.out.startswith("Not started. ■ refuse:") or tried.out.startswith("Not started. ‖ hold:")
+    assert "wk explain dec_…" in tried.out
     assert wk(home, "status").out.startswith("Stopped: nothing acts until somebody resumes it.")
     assert "Resumed everything." in wk(home, "resume", "--reason", "over").out
     nothing = wk(home, "resume", "--reason", "again")
@@ -578,6 +579,7 @@ def test_every_listing_has_json_and_a_limit(node: Up) -> None:
         assert found.code == 0, (verb, found.err)
         assert isinstance(found.json, list), verb
         assert len(found.json) <= 1, verb
+
     for verb in ("rules", "runbooks", "catalog", "dead-letters", "notify"):
         assert isinstance(wk(home, verb, "--json").json, list), verb
 

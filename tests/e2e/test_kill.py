@@ -379,6 +379,30 @@ def _storm(here: Ground, fired: list[tuple[str, str]]) -> None:
         here.fire(alert, service, until_taken=False)
 
 
+FIRST_START = ["put:activation:before", "put:activation:after", "put:token:before", "put:token:after"]
+
+
+def test_killed_during_its_first_start(tmp_path: Path) -> None:
+    """Whoever comes first can still become the admin."""
+    target = Target(["svc-0"])
+    try:
+        for number, point in enumerate(FIRST_START):
+            home = tmp_path / str(number) / "home"
+            kill_home.write(home, target.port, ["svc-0"], "nobody-here")
+            node = Node(home)
+            node.arm(point)
+            node.up(wait=False)
+            node.wait_struck()
+            node.up()
+            said = node.wk("identity", "add", "--me")
+            assert said.returncode == 0, f"{point}: {said.stderr}"
+            verified = node.wk("ledger", "verify")
+            assert verified.returncode == 0, f"{point}: {verified.stdout}{verified.stderr}"
+            node.down()
+    finally:
+        target.close()
+
+
 # One of the two processes.
 
 

@@ -64,6 +64,8 @@ class Identities:
         if token.revoked_at is not None:
             return None
         late = token.expires_at is not None and token.expires_at <= now
+        if late and not token.bootstrap:
+            return None
         if token.bootstrap and (late or self.identities):
             # Time or the first identity ends its powers; posting to the default source is what remains of it.
             return Actor(
@@ -215,9 +217,14 @@ class Identities:
         self.tokens[key] = found
         return found, text
 
-    async def bootstrap(self) -> str | None:
-        """The text of a fresh bootstrap token for a node without identities; None where one exists."""
-        if self.identities or any(token.bootstrap for token in self.tokens.values()):
+    async def bootstrap(self, kept: str = "") -> str | None:
+        """The text of a fresh bootstrap token for a node without identities; None where `kept` still is one.
+
+        `kept` is the text that lies in the home. It may be missing, because a process ended after it had issued a
+        token and before it wrote the text down, or have run out: neither may shut out whoever comes first.
+        """
+        found = self.identify(kept, self._scribe.clock.now())
+        if self.identities or (found is not None and found.bootstrap):
             return None
         made = await self.issue(
             Actor(name="watchkeeper", human=False),

@@ -165,10 +165,13 @@ async def _failed(engine: Engine) -> None:
 
 async def _token(engine: Engine, home: Path) -> None:
     """A fresh bootstrap token, when this node has nobody yet: 24 hours to make the first identity."""
-    text = await engine.identities.bootstrap()
+    path = bootstrap.state_of(home) / "token"
+    kept = ""
+    with contextlib.suppress(FileNotFoundError):
+        kept = path.read_text(encoding="ascii", errors="replace").strip()
+    text = await engine.identities.bootstrap(kept)
     if text is None:
         return
-    path = bootstrap.state_of(home) / "token"
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
