@@ -23,7 +23,9 @@ from watchkeeper.execute.run import ENDED, Status, StepStatus
 from watchkeeper.guards.finding import Moment, Outcome
 from watchkeeper.guards.order import NAMES
 from watchkeeper.home.configuration import compile_home
+from watchkeeper.home.limits import Limits
 from watchkeeper.home.schema import schemas
+from watchkeeper.home.settings import Autonomy, EngineSettings, Retention, Roles, Server, StoreSettings
 from watchkeeper.home.starter import starter
 from watchkeeper.ledger.entry import Kind
 from watchkeeper.packs.action import ACTIONS
@@ -266,6 +268,44 @@ def test_yaml_blocks_are_valid_by_the_published_schemas(page):
                 assert schema is not None, path
             if schema is not None:
                 assert not [error.message for error in Draft202012Validator(schema).iter_errors(plain)], path
+
+
+SECTIONS = {
+    "retention": Retention,
+    "store": StoreSettings,
+    "engine": EngineSettings,
+    "server": Server,
+    "autonomy": Autonomy,
+    "limits": Limits,
+    "roles": Roles,
+}
+SPELT = {
+    "body_bytes_max": "body_max",
+    "deliveries_max": "deliveries",
+    "runs_waiting_max": "runs_waiting",
+    "outbox_max": "outbox",
+    "steps_at_once_max": "steps_at_once",
+    "episodes_min": "episodes",
+    "agreement_ppm": "agreement",
+    "days_on_level": "days",
+}
+
+
+def test_settings_that_nothing_reads_are_named_and_no_others():
+    """A setting that comes to be used must leave the list, and one that is not used must be on it."""
+    text = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py") if "/home/" not in path.as_posix())
+    unused = {
+        f"{section}.{SPELT.get(name, name.removesuffix('_ms'))}"
+        for section, shape in SECTIONS.items()
+        for name in shape.__struct_fields__
+        if not re.search(rf"\b{section}\.{name}\b", text)
+    }
+    said = (
+        text_of("reference/files.md")
+        .partition("### Read and checked, and not used by this release\n")[2]
+        .partition("\n## ")[0]
+    )
+    assert set(re.findall(r"`([a-z_.]+)`", said)) == unused
 
 
 # -- commands --------------------------------------------------------------------------------------------
