@@ -21,6 +21,7 @@ from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.decide.explain import explain, near_misses
 from watchkeeper.engine.answer import No, invalid, missing
 from watchkeeper.engine.engine import Engine
+from watchkeeper.engine.intake import SignalReader
 from watchkeeper.engine.records import Message, RunRecord, Waiting, kind_of, read
 from watchkeeper.engine.runner import decode
 from watchkeeper.errors import Conflict
@@ -99,6 +100,7 @@ class Reader:
             "place": alert.place,
             "symptom": alert.symptom,
             "unmapped": not alert.entity,
+            "entity_from": list(SignalReader(self._engine.world).source(alert.source).entity_from),
             "incident": self._engine.correlation.incident_id_of(alert.id) or "",
         }
 

@@ -172,6 +172,9 @@ def alerts(
             for each in found
         ],
     )
+    unknown = next((each["id"] for each in found if not each.get("entity")), "")
+    if unknown:
+        print(f"\nDraft a catalogue entry for one that is unmapped: wk draft {short(unknown)} >> catalog/drafted.yaml")
     more(len(found), limit)
     return Exit.DONE
 
