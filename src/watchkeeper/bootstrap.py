@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import msgspec
@@ -20,17 +21,21 @@ from watchkeeper.adapters.cel import CelCompiler
 from watchkeeper.adapters.channels import Email, Webhook
 from watchkeeper.adapters.folder import Folder
 from watchkeeper.adapters.http import HttpClient
+from watchkeeper.adapters.memory_store import MemoryStore
 from watchkeeper.adapters.prober import NodeProber
 from watchkeeper.adapters.process import end_leftover
 from watchkeeper.adapters.secrets import Secrets, SecretStore
 from watchkeeper.adapters.sqlite import SqliteStore
 from watchkeeper.approve.people import Actor
 from watchkeeper.documents import Problem
+from watchkeeper.engine import virtual
 from watchkeeper.engine.action import Channel, Invocation
 from watchkeeper.engine.changes import activation, files_of, newest
-from watchkeeper.engine.clock import Clock, SystemClock
+from watchkeeper.engine.clock import Clock, LoopClock, SystemClock
 from watchkeeper.engine.engine import Engine
-from watchkeeper.engine.lease import Lease
+from watchkeeper.engine.lease import FreeLease, Lease
+from watchkeeper.engine.scenarios import Healthy, Played, Remembering, Silent, situated
+from watchkeeper.engine.scenarios import play as play_scenario
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.sequencer import Sequencer, keep_in
 from watchkeeper.errors import Rejected, Untrusted
@@ -38,6 +43,7 @@ from watchkeeper.home.configuration import Compiled, Configuration, compile_home
 from watchkeeper.home.parsed import Parsed
 from watchkeeper.home.starter import starter
 from watchkeeper.packs.runbook import SecretRef
+from watchkeeper.packs.scenario import Scenario
 from watchkeeper.ports import Committed, Store
 from watchkeeper.report.notices import Notice, NoticeKind
 from watchkeeper.report.scrub import Scrubber
@@ -45,9 +51,8 @@ from watchkeeper.values import Severity, id_from, severity_of
 
 STATE: Final = ".watchkeeper"
 SEED_BYTES: Final = 32
-SWITCH_S: Final = (
-    0.0005  # the writer's thread waits behind a busy loop at each statement: at 5 ms that is its whole time
-)
+# The writer's thread waits behind a busy loop at each statement: at 5 ms that is its whole time.
+SWITCH_S: Final = 0.0005
 
 
 class Trees:
@@ -187,6 +192,44 @@ def _engine(
     )
     telling.engine = engine
     return engine
+
+
+def play(configuration: Configuration, scenario: Scenario) -> Played:
+    """A scenario, played by the real engine over a store in memory, on virtual time. Nothing leaves this process."""
+    return virtual.run(_play(situated(configuration, scenario), scenario))
+
+
+async def _play(configuration: Configuration, scenario: Scenario) -> Played:
+    sent: list[dict[str, Any]] = []
+    store, clock, seed = MemoryStore(), LoopClock(scenario.at), bytes(SEED_BYTES)
+    client = HttpClient()
+    names = (*all_actions(client, _Telling()), *configuration.rulebook.actions)
+    await client.close()
+
+    async def no_secret(reference: SecretRef) -> str:
+        return f"secret:{reference.path}"
+
+    async def nothing_left(pid: int, ticks: int) -> None:
+        del pid, ticks
+
+    engine = Engine(
+        store,
+        clock,
+        Random(scenario.name).randbytes,  # noqa: S311  a scenario is played the same each time; nothing here is secret
+        configuration,
+        actions={name: Remembering(name, scenario, sent) for name in names},
+        prober=Healthy(scenario),
+        channels={"webhook": Silent(), "email": Silent()},
+        leaser=no_secret,
+        scrubber=Scrubber(()),
+        lease=FreeLease(),
+        read_folder=dict,
+        compile_files=lambda files: compile_home(files, CelCompiler()),
+        end_leftover=nothing_left,
+        versions=versions(),
+        sequencer=Sequencer(store, "watchkeeper/scenario", seed),
+    )
+    return await play_scenario(scenario, engine, sent)
 
 
 class _Telling:

@@ -169,6 +169,54 @@ def _problem(problem: dict[str, Any] | str) -> str:
     return f"{where}: {mark}{field}{problem['message']}"
 
 
+def scenarios(pack: str = "", /, *, json: bool = False) -> int:
+    """Run the scenarios that ship with packs: given signals and a situation, the expected decision and effects.
+
+    Parameters
+    ----------
+    pack
+        Only of this pack, or one scenario (pack/name).
+    """
+    from watchkeeper import bootstrap
+
+    home = _local_home("test")
+    configuration = compiled(home)
+    wanted = [each for each in configuration.scenarios if not pack or pack in (each.pack, each.name)]
+    if not wanted:
+        if pack:
+            raise Ends(
+                Exit.NO,
+                f"no scenario of {pack!r}: packs with scenarios are {', '.join(sorted({each.pack for each in configuration.scenarios})) or 'none'}",
+            )
+        wrapped("No scenarios. They stand in packs/NAME/scenarios/*.yaml.")
+        return Exit.DONE
+    import logging
+
+    import structlog
+
+    # What the engine would log of a made-up night is no news to anybody.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    results = [bootstrap.play(configuration, scenario) for scenario in wanted]
+    wrong = [each for each in results if each.failures]
+    if json:
+        as_json(results)
+        return Exit.NO if wrong else Exit.DONE
+    for result in results:
+        word = (
+            style("✗ failed" if not here().plain else "x failed", "red")
+            if result.failures
+            else style("✓ passed" if not here().plain else "+ passed", "green")
+        )
+        say(f"{word}  {safe(result.scenario)}")
+        for failure in result.failures:
+            wrapped(safe(failure), "      ", first="    - ")
+        if result.failures:
+            say(f"    {safe(result.where)}")
+    say()
+    wrapped(f"{count(len(results), 'scenario')}: {len(results) - len(wrong)} passed, {len(wrong)} failed.")
+    return Exit.NO if wrong else Exit.DONE
+
+
 def _context(*, json: bool) -> int:
     from watchkeeper.surface.cli.context import names
 
