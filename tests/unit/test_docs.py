@@ -230,11 +230,26 @@ def test_every_decision_record_admits_its_cost():
 # -- files -----------------------------------------------------------------------------------------------
 
 
+def programs(page):
+    """The programs of packs that a page shows: the first line names the interpreter, the second the file."""
+    found = {}
+    for body in blocks(page, "python"):
+        if named := re.match(r"#!.*\n# (packs/\S+)\n", body):
+            found[named[1]] = body.encode()
+    return found
+
+
 def homes(page):
     """Every home a page describes: the starter with its files. A path that stands twice makes two homes."""
     found = [(body.partition("\n")[0].removeprefix("# "), body) for body in blocks(page, "yaml")]
     ours = [(path, body.encode()) for path, body in found if HOME_FILE.fullmatch(path)]
-    whole = {**starter(), **dict(ours)}
+    programs = {
+        named[1]: body.encode()
+        for language in ("python", "sh")
+        for body in blocks(page, language)
+        if (named := re.match(r"(?:#!.*\n)?# (packs/\S+)\n", body))
+    }
+    whole = {**starter(), **programs, **dict(ours)}
     return [{**whole, path: body} for path, body in ours]
 
 
@@ -289,6 +304,12 @@ SPELT = {
     "agreement_ppm": "agreement",
     "days_on_level": "days",
 }
+
+
+def test_what_is_said_to_be_missing_is_missing():
+    verbs = {verb.words[0] for verb in VERBS}
+    assert ("a command for it is not" in text_of("explanation/decisions-are-records.md")) == ("replay" not in verbs)
+    assert ("`wk test` runs them" in text_of("reference/files.md")) == ("test" in verbs)
 
 
 def test_settings_that_nothing_reads_are_named_and_no_others():
