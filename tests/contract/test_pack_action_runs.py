@@ -1,0 +1,251 @@
+"""Runs that start a pack's program, on a real node over its own store: from the page that explains it, and under change."""
+
+import asyncio
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from watchkeeper import bootstrap
+from watchkeeper.approve.people import Actor
+from watchkeeper.engine.answer import No
+from watchkeeper.engine.records import RunRecord, read
+from watchkeeper.home.starter import starter
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-an-action.md"
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+ALICE = Actor(name="alice", roles=frozenset({"admin", "approver", "operator"}), identity="idn_a")
+WITHIN_S = 60
+
+ACTION = """
+apiVersion: watchkeeper.dev/v1
+kind: Action
+metadata: {name: say, owner: group:operations}
+spec:
+  program: actions/say.sh
+  effect: once
+  input: {type: object}
+  output: {type: object}
+"""
+
+RUNBOOK = """
+apiVersion: watchkeeper.dev/v1
+kind: Runbook
+metadata: {name: say, owner: group:operations}
+spec:
+  secrets: {admin: {store: file, path: admin}}
+  permissions: [{do: starter/say}]
+  on_failure: stay
+  steps:
+    - {id: first, do: starter/say, with: {token: {secret: admin}}, timeout: 20s}
+    - {id: second, do: starter/say, timeout: 20s}
+"""
+
+
+def page_files():
+    """The files of the page: a block names its file in its first line, a program in its second."""
+    found = {}
+    for indent, _, body in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+        text = "".join(line.removeprefix(indent) for line in body.splitlines(keepends=True))
+        named = re.match(r"(?:#!.*\n)?# ((?:packs|catalog)/\S+)\n", text)
+        if named:
+            found[named[1]] = text
+    return found
+
+
+def write(home, files):
+    for name, text in {**{path: body.decode() for path, body in starter().items()}, **files}.items():
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def folder_home(home, spool, **files):
+    page = page_files()
+    page["catalog/spool.yaml"] = page["catalog/spool.yaml"].replace("/var/spool/outbox", str(spool))
+    write(home, {**page, **files})
+
+
+class Running:
+    """A node on a home, and one person."""
+
+    def __init__(self, home):
+        self.home = home
+
+    async def __aenter__(self):
+        self.node = await bootstrap.open_node(self.home)
+        await self.node.engine.start()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.node.close()
+
+    async def run(self, runbook):
+        judged = await self.node.engine.steering.run(ALICE, runbook, ("resource:default/outbox",), {}, "tested")
+        assert not isinstance(judged, No), judged
+        assert judged.opening, [finding.reason for finding in judged.decision.findings if finding.outcome != "pass"]
+        return judged.opening.record.id
+
+    async def until(self, what, named):
+        async with asyncio.timeout(WITHIN_S):
+            while not (found := await what()):
+                assert not self.node.engine.failed, self.node.engine.failed
+                await asyncio.sleep(0.02)
+        return found
+
+    async def ended(self, run):
+        async def look():
+            row = await self.node.store.get("run", run)
+            record = read(row, RunRecord) if row is not None else None
+            return record if record is not None and not record.open else None
+
+        return await self.until(look, f"{run} ends")
+
+    async def journal(self, run):
+        return b"\n".join(await self.node.store.journal(run)).decode()
+
+    async def apply(self):
+        changes = self.node.engine.changes
+        applied = await changes.apply(ALICE, changes.plan().digest, "tested")
+        assert not isinstance(applied, No), applied
+
+
+async def test_the_example_of_the_page_runs(tmp_path):
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    for number in range(5):
+        (spool / f"{number}").touch()
+        os.utime(spool / f"{number}", (number, number))
+    folder_home(tmp_path / "home", spool)
+    async with Running(tmp_path / "home") as node:
+        run = await node.run("starter/trim")
+        ended = await node.ended(run)
+        assert ended.status == "succeeded", ended.why
+        assert sorted(each.name for each in spool.iterdir()) == ["3", "4"]
+        journal = await node.journal(run)
+    assert '"output":{"removed":3,"left":2}' in journal
+    assert '"event":"child"' in journal
+
+
+async def test_arguments_beyond_the_permission_and_beyond_the_schema_do_not_start_it(tmp_path):
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    (spool / "kept").touch()
+    runbook = page_files()["packs/starter/runbooks/trim.yaml"].replace("keep: 2", "keep: 0")
+    folder_home(tmp_path / "home", spool, **{"packs/starter/runbooks/trim.yaml": runbook})
+    async with Running(tmp_path / "home") as node:
+        ended = await node.ended(await node.run("starter/trim"))
+    assert ended.status == "failed"
+    assert "its arguments: keep: 0 is less than the minimum of 1; nothing was run" in ended.why
+    assert (spool / "kept").exists()
+
+
+def said_home(home, script):
+    files = {
+        "packs/starter/actions/say.yaml": ACTION,
+        "packs/starter/actions/say.sh": script,
+        "packs/starter/runbooks/say.yaml": RUNBOOK,
+    }
+    folder_home(home, "/nowhere", **files)
+    bootstrap.secret_store(home).put("admin", "hunter2-and-more", now=datetime.now(UTC))
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """The program waits at it: it opens when the file is there."""
+    return tmp_path / "gate"
+
+
+def waiting(gate, word):
+    return f"""#!/bin/sh
+while [ ! -e {gate} ]; do sleep 0.02; done
+echo '{{"said": "{word}"}}'
+"""
+
+
+async def test_a_run_in_flight_keeps_its_program_and_the_next_has_the_new_one(tmp_path, gate):
+    home = tmp_path / "home"
+    said_home(home, waiting(gate, "old"))
+    async with Running(home) as node:
+        run = await node.run("starter/say")
+
+        async def started():
+            return '"event":"child"' in await node.journal(run)
+
+        await node.until(started, "the first program runs")
+        (home / "packs/starter/actions/say.sh").write_text(waiting(gate, "new"))
+        await node.apply()
+        gate.touch()
+        assert (await node.ended(run)).status == "succeeded"
+        journal = await node.journal(run)
+        assert (journal.count('"said":"old"'), journal.count('"said":"new"')) == (2, 0)
+        again = await node.run("starter/say")
+        assert (await node.ended(again)).status == "succeeded"
+        assert (await node.journal(again)).count('"said":"new"') == 2
+
+
+async def test_one_flipped_bit_fails_the_step_as_untrusted_and_nothing_is_retried(tmp_path, gate):
+    home = tmp_path / "home"
+    said_home(home, waiting(gate, "old"))
+    gate.touch()
+    async with Running(home) as node:
+        assert (await node.ended(await node.run("starter/say"))).status == "succeeded"
+        (placed,) = (home / ".watchkeeper/programs").glob("*/say.sh")
+        body = bytearray(placed.read_bytes())
+        body[-3] ^= 1
+        placed.chmod(0o700)
+        placed.write_bytes(body)
+        placed.chmod(0o500)
+        run = await node.run("starter/say")
+        ended = await node.ended(run)
+        journal = await node.journal(run)
+    assert ended.status == "failed"
+    assert "does not hold the bytes that were applied; nothing was run" in ended.why
+    assert '"error":"untrusted"' in journal
+    assert '"event":"child"' not in journal
+
+
+async def test_a_secret_that_the_program_prints_is_scrubbed_wherever_it_would_be_kept(tmp_path):
+    home = tmp_path / "home"
+    script = """#!/bin/sh
+if [ -z "$WATCHKEEPER_SECRET_ADMIN" ]; then echo '{}'; exit; fi
+token="$(cat "/dev/fd/$WATCHKEEPER_SECRET_ADMIN")"
+echo "the token is $token" >&2
+echo "{\\"token\\": \\"$token\\", \\"length\\": ${#token}}"
+"""
+    said_home(home, script)
+    async with Running(home) as node:
+        shown = []
+        show = node.node.engine.performer._show
+        node.node.engine.performer._show = lambda run, step, stream, data: (
+            shown.append(data),
+            show(run, step, stream, data),
+        )
+        run = await node.run("starter/say")
+        ended = await node.ended(run)
+        journal = await node.journal(run)
+    assert ended.status == "succeeded", ended.why
+    assert '"output":{"token":"[scrubbed:secret]","length":16}' in journal
+    assert shown == [b"the token is [scrubbed:secret]\n"]
+    everything = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    assert b"hunter2" not in everything
+
+
+async def test_a_node_that_goes_down_ends_its_program_and_the_next_one_asks_a_person(tmp_path, gate):
+    home = tmp_path / "home"
+    said_home(home, waiting(gate, "old"))
+    async with Running(home) as node:
+        run = await node.run("starter/say")
+
+        async def started():
+            return '"event":"child"' in await node.journal(run)
+
+        await node.until(started, "the program runs")
+    async with Running(home) as node:
+
+        async def doubted():
+            return '"event":"doubted"' in await node.journal(run)
+
+        await node.until(doubted, "its step is in doubt, being once")
