@@ -18,6 +18,7 @@ from watchkeeper.approve.approval import Present as Standing
 from watchkeeper.approve.people import Grant
 from watchkeeper.correlate.alert import Alert, AlertState, state_at
 from watchkeeper.correlate.correlation import Correlation
+from watchkeeper.correlate.incident import Incident
 from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import DECIDE_REV, Decision, Verdict
 from watchkeeper.engine.action import Action, Channel, Prober
@@ -36,7 +37,7 @@ from watchkeeper.engine.moments import RunMoments
 from watchkeeper.engine.outbox import Outbox, messages
 from watchkeeper.engine.outputs import Outputs
 from watchkeeper.engine.perform import Leaser, StepPerformer
-from watchkeeper.engine.pipeline import Pipeline
+from watchkeeper.engine.pipeline import FORGET_AFTER_MS, Pipeline
 from watchkeeper.engine.programs import PackActions, Programs
 from watchkeeper.engine.records import HealthRecord, Message, RunRecord, Waiting, kind_of, put, read
 from watchkeeper.engine.runner import Live, Runner, decode
@@ -50,7 +51,7 @@ from watchkeeper.engine.words import of_lapse
 from watchkeeper.engine.world import ATTEMPTS_KEPT_MS, Decided, World
 from watchkeeper.execute import machine
 from watchkeeper.execute.recover import recover
-from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request, Status
+from watchkeeper.execute.run import Answered, Asked, Doubt, Event, NoLongerNeeded, Request, Status, StepStatus
 from watchkeeper.execute.state import Run
 from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
 from watchkeeper.home.configuration import Configuration
@@ -68,6 +69,7 @@ TICK_S: Final = 0.25
 FORGET_EVERY_S: Final = 60.0
 PRUNE_EVERY_S: Final = 3600.0  # deliveries past their retention, and claim windows that closed
 DECISIONS_READ_MAX: Final = 50_000
+ALERTS_READ_MAX: Final = 50_000
 
 
 class Engine:
@@ -165,6 +167,8 @@ class Engine:
         await self._load()
         await self.outbox.load()
         await self._take_up_runs()
+        self._let_go()
+        await self.steering.admit_approved()
         self.started_at = self.clock.now()
         for name, work in (
             ("pipeline", self.pipeline.work()),
@@ -194,6 +198,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.runner.stop()
+        await asyncio.gather(*self._background, return_exceptions=True)
         self._tasks.clear()
 
     async def _fence(self) -> None:
@@ -213,19 +218,21 @@ class Engine:
             async for found in self._all(document, {"state": "open"}):
                 into[found.id] = found
         async for approval in self._all(Approval, {"state": ["pending", "approved"]}):
-            if not approval.run or approval.path:
+            if not approval.run or (approval.path and approval.state is State.PENDING):
                 world.approvals[approval.id] = approval
         async for waiting in self._all(Waiting, {"state": "open"}):
             world.waiting[waiting.id] = waiting
         async for record in self._all(HealthRecord, {}):
             world.health[record.entity] = record
-        alerts = [alert async for alert in self._all(Alert, {"state": "firing"})]
+        alerts = await self._alerts(now)
         tracks = [track async for track in self._all(Track, {})]
         open_incidents = {alert.id for alert in alerts}
         self.correlation.restore(alerts, tracks)
         self.correlation.tick(now)
         for alert in alerts:
             self.witnesses.saw(None, alert)
+            if state_at(alert, now) is not AlertState.FIRING:
+                continue
             if alert.entity:
                 world.failing[alert.entity].add(alert.id)
             await self._last_decisions(alert.id)
@@ -239,6 +246,18 @@ class Engine:
             ended.append(closed)
         for record in reversed(ended):  # attempts are kept oldest first
             world.tried(record)
+
+    async def _alerts(self, now: Instant) -> list[Alert]:
+        """What fires, what began within a day (a late word about it is no new episode), and the rest of its incidents."""
+        found = {alert.id: alert async for alert in self._all(Alert, {"state": "firing"})}
+        async for alert in self._all(Alert, {}, most=ALERTS_READ_MAX):
+            if ms_between(alert.first_seen_at, now) > FORGET_AFTER_MS:
+                break
+            found.setdefault(alert.id, alert)
+        async for incident in self._all(Incident, {"state": "open"}):
+            async for alert in self._all(Alert, {"incident": incident.id}):
+                found.setdefault(alert.id, alert)
+        return list(found.values())
 
     async def _last_decisions(self, episode: str) -> None:
         """The newest decision of each rule for an episode, and what became of its run."""
@@ -294,10 +313,44 @@ class Engine:
                 await self._end_leftover(child.pid, child.start_ticks)
             events = recover(live.run, self.clock.now(), old_performer_dead=True)
             live.backlog.extend(events)
+            live.backlog.extend(await self._answers(live))
+            if record.alert and not self._fires(live.decision.episode):
+                live.backlog.append(NoLongerNeeded(at=self.clock.now(), why="The alert resolved."))
             self.world.open_run(record)
             self.moments.opened(live)
             self.runner.take(live)
             log.info("run taken up", run=record.id, status=live.run.status.value, in_doubt=len(events))
+
+    async def _answers(self, live: Live) -> list[Event]:
+        """What people answered to its steps, and an earlier process did not live to journal."""
+        found: list[Event] = []
+        for view in machine.steps_of(live.run):
+            if view.state.status is not StepStatus.DUE or not view.state.approval:
+                continue
+            row = await self.store.get("approval", view.state.approval)
+            approval = read(row, Approval) if row is not None else None
+            if approval is None or approval.state not in {State.APPROVED, State.REJECTED}:
+                continue
+            last = approval.answers[-1]
+            yes = approval.state is State.APPROVED
+            found.append(
+                Answered(
+                    at=last.at, path=view.path, approval=approval.id, approved=yes, by=last.name, why=last.comment
+                )
+            )
+        return found
+
+    def _fires(self, episode: str) -> bool:
+        """Whether anything of an episode (an alert, or an incident) fires and was seen lately."""
+        alert = self.correlation.alert(episode)
+        members = self.correlation.members(episode) if alert is None else (alert,)
+        return any(state_at(each, self.clock.now()) is AlertState.FIRING for each in members)
+
+    def _let_go(self) -> None:
+        """After a start: what waited for an alert that was over before anybody was told."""
+        for alert in {each.alert for each in self.world.waiting.values()} | self.outbox.waits_for():
+            if not self._fires(alert):
+                self.lapse(alert, "The alert resolved.")
 
     async def _live(self, record: RunRecord) -> Live | None:
         found = await self._folded(record)
@@ -353,12 +406,20 @@ class Engine:
     def lapse(self, alert: str, why: str) -> None:
         """The episode is over: what waited for it lapses, and its runs learn that they may not be needed."""
         for waiting in [each for each in self.world.waiting.values() if each.alert == alert]:
+            if waiting.episode != alert and self._fires(waiting.episode):
+                self._judge_episode(waiting.episode, "one of its alerts resolved")
+                continue
             self.world.waiting.pop(waiting.id, None)
             self._later(put(replace(waiting, open=False, closed_why=why)))
         self.outbox.drop(alert, why)
         for live in tuple(self.runner.live.values()):
-            if live.decision.alert == alert:
+            episode = live.decision.episode
+            concerns = live.decision.alert == alert or (episode != alert and self._is_of(alert, episode))
+            if concerns and not live.run.no_longer_needed and not (episode != alert and self._fires(episode)):
                 live.mailbox.put_nowait(NoLongerNeeded(at=self.clock.now(), why=why))
+
+    def _is_of(self, alert: str, episode: str) -> bool:
+        return bool(episode) and self.correlation.incident_id_of(alert) == episode
 
     def notices(self, found: Iterable[Notice], only: str = "") -> tuple[Put, ...]:
         settings = self.world.configuration.settings.notify
@@ -485,12 +546,23 @@ class Engine:
         before = self.world.decided(decision.episode, decision.rule) if unstarted else None
         if before is not None and before.run == live.run.id:
             self.world.remember(decision.episode, decision.rule, replace(before, unstarted=True))
+        await self._end_requests(live)
         if decision.alert:
-            self.pipeline.now(decision.alert, "its run ended before it started" if unstarted else "")
+            self._judge_episode(decision.episode, "its run ended before it started" if unstarted else "")
         freed = {target.ref for target in decision.targets}
         for waiting in tuple(self.world.waiting.values()):
             if freed & set(waiting.targets):
                 self.pipeline.now(waiting.alert, "another run on its target ended")
+
+    async def _end_requests(self, live: Live) -> None:
+        """Requests of its steps that nobody has to answer any more."""
+        now = self.clock.now()
+        for each in tuple(self.world.approvals.values()):
+            if each.run == live.run.id and each.path:
+                self.world.approvals.pop(each.id, None)
+                if each.state is State.PENDING:
+                    why = f"Its run ended {live.run.status.value}."
+                    await self._commit_puts((put(replace(each, state=State.LAPSED, ended_at=now, why=why)),))
 
     # What changes by itself, or by a person.
 
@@ -506,7 +578,8 @@ class Engine:
         """Another configuration is in force: approvals of the old one lapse, everything that fires is judged again."""
         self.world.compiled[configuration.digest] = configuration
         self.world.configuration = configuration
-        await self._map_again()
+        async with self.pipeline.turn:
+            await self._map_again()
         self.watching.configure()
         await self._lapse_approvals()
         await self.pipeline.rejudge_all("the configuration changed")

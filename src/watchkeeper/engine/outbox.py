@@ -91,6 +91,14 @@ class Outbox:
             if message.notice.get("delayed") and message.attempts == 0 and message.notice["ids"].get("alert") == alert:
                 self._dropped[message.id] = why
 
+    def waits_for(self) -> set[str]:
+        """The alerts about which people are to be told later."""
+        return {
+            message.notice["ids"]["alert"]
+            for _, _, message in self._heap
+            if message.notice.get("delayed") and message.attempts == 0 and "alert" in message.notice["ids"]
+        }
+
     def untell(self, decision: str, why: str) -> bool:
         """Drop what was to be told later of one decision; whether there was anything that nobody had been told yet."""
         found = [

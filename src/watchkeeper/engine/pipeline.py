@@ -43,7 +43,7 @@ FORGET_AFTER_MS: Final = 86_400_000
 
 
 class Pipeline:
-    """One task (`work`) owns the correlation; nobody else changes it."""
+    """Whoever changes the correlation or judges by it has the `turn`: the task (`work`), own signals, another catalogue."""
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class Pipeline:
         self._scribe, self._world, self._correlation, self._witnesses = scribe, world, correlation, witnesses
         self._reader, self._judge, self._intake = reader, judge, intake
         self.on_beat: Callable[[Signal], tuple[Put, ...]] = lambda _: ()
+        self.turn = asyncio.Lock()
         self._more = asyncio.Event()
         self._failures: dict[str, int] = {}
         self._due: list[tuple[Instant, str]] = []
@@ -84,9 +85,10 @@ class Pipeline:
             self._more.clear()
             deliveries = await self._scribe.store.deliveries(BATCH_MAX)
             self.behind = len(deliveries)
-            if deliveries:
-                await self._take(deliveries)
-            await self._by_time()
+            async with self.turn:
+                if deliveries:
+                    await self._take(deliveries)
+                await self._by_time()
             if not deliveries and not self._urgent:
                 await self._rest()
 
@@ -265,18 +267,24 @@ class Pipeline:
 
     async def rejudge_all(self, because: str) -> None:
         """Every alert that fires: after a start, and after another configuration became active."""
-        now = self._scribe.clock.now()
-        for alert in tuple(self._correlation.alerts()):
-            if alert.resolved_at is None:
-                await self._judge.alert(alert, now, because=because)
+        async with self.turn:
+            now = self._scribe.clock.now()
+            for alert in tuple(self._correlation.alerts()):
+                if alert.resolved_at is None:
+                    await self._judge.alert(alert, now, because=because)
 
     def forget(self) -> None:
         """Let go of incidents that ended a day ago; they stay in the store."""
         for alert in self._correlation.forget(after_ms(self._scribe.clock.now(), -FORGET_AFTER_MS)):
             self._world.forget(alert)
+            self._witnesses.forget(alert)
 
     async def say(self, signals: Iterable[Signal]) -> None:
         """Signals of our own making (a probe's, a missed heartbeat's): kept and judged like those of a delivery."""
+        async with self.turn:
+            await self._say(signals)
+
+    async def _say(self, signals: Iterable[Signal]) -> None:
         puts: list[Put] = []
         bumps: set[str] = set()
         changed: dict[str, Alert] = {}

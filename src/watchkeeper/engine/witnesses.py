@@ -26,6 +26,7 @@ class Witnesses:
         self._symptoms: dict[str, dict[str, Alert]] = defaultdict(dict)
         self._episodes: dict[tuple[str, str], dict[str, Alert]] = defaultdict(dict)
         self._places: dict[str, dict[str, Alert]] = defaultdict(dict)
+        self._alerts: dict[str, Alert] = {}
         self._heard: dict[str, Instant] = {}  # region -> when anything came from it
 
     def saw(self, before: Alert | None, after: Alert | None) -> None:
@@ -34,6 +35,7 @@ class Witnesses:
             self._drop(before)
         if after is None:
             return
+        self._alerts[after.id] = after
         self._symptoms[after.symptom][after.id] = after
         episodes = self._episodes[after.group, after.fingerprint]
         episodes[after.id] = after
@@ -49,10 +51,14 @@ class Witnesses:
         if region:
             self._heard[region] = max(at, self._heard.get(region, at))
 
-    def forget(self, alert: Alert) -> None:
-        self._drop(alert)
+    def forget(self, identity: str) -> None:
+        """An alert whose incident is long over."""
+        alert = self._alerts.get(identity)
+        if alert is not None:
+            self._drop(alert)
 
     def _drop(self, alert: Alert) -> None:
+        self._alerts.pop(alert.id, None)
         _forget(self._symptoms, alert.symptom, alert.id)
         _forget(self._episodes, (alert.group, alert.fingerprint), alert.id)
         _forget(self._places, alert.place, alert.id)
