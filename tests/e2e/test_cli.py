@@ -426,6 +426,9 @@ def test_an_alert_is_asked_about_approved_run_and_on_record(node: Up) -> None:
     assert "21 guards: " in why.out
     by_run = wk(home, "explain", f"run_{done['id'][-6:]}")
     assert by_run.out == why.out
+    same = wk(home, "replay", done["decision"])
+    assert (same.code, same.out) == (0, "1 of 1 decision the same.\n")
+    assert wk(home, "replay").code == 0
     trail = wk(home, "trail", done["incident"])
     assert trail.code == 0
     kinds = [line.split()[1] for line in trail.out.splitlines()[1:]]
@@ -559,6 +562,21 @@ def test_the_ledger_is_exported_verified_apart_and_proves_an_entry(node: Up, tmp
     altered = wk(home, "ledger", "verify", "--export", str(folder), "--key", key)
     assert altered.code == 1
     assert altered.out.startswith("ledger DOES NOT hold: ")
+
+
+def test_the_scenarios_of_the_home_are_played(node: Up) -> None:
+    passed = wk(node.home, "test")
+    assert passed.code == 0
+    assert passed.out == "✓ passed  starter/acts\n\n1 scenario: 1 passed, 0 failed.\n"
+    scenario = node.home / "packs/starter/scenarios/only-observed.yaml"
+    sound = scenario.read_text()
+    scenario.write_text(sound.replace("verdict: act", "verdict: hold"))
+    failed = wk(node.home, "test", "starter")
+    assert failed.code == 1
+    assert "- verdict: expected hold, it was act: " in failed.out
+    assert "packs/starter/scenarios/only-observed.yaml:1" in failed.out
+    assert wk(node.home, "test", "other").code == 1
+    scenario.write_text(sound)
 
 
 def test_every_listing_has_json_and_a_limit(node: Up) -> None:

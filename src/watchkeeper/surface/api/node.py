@@ -14,6 +14,7 @@ from watchkeeper.engine.home_reading import HomeReader
 from watchkeeper.engine.incident_reading import IncidentReader
 from watchkeeper.engine.ledger_reading import LedgerReader
 from watchkeeper.engine.reading import Reader
+from watchkeeper.engine.replaying import Replayer
 from watchkeeper.home.settings import Settings
 from watchkeeper.packs.runbook import SecretRef
 from watchkeeper.surface.api.metrics import Metrics
@@ -40,6 +41,7 @@ class Node:
         self.incidents = IncidentReader(engine, self.reading)
         self.home = HomeReader(engine)
         self.ledger = LedgerReader(engine)
+        self.replaying = Replayer(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__

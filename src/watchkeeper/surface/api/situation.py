@@ -14,6 +14,7 @@ from watchkeeper.engine.incident_reading import Trail
 from watchkeeper.engine.incidents import Mark
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Explained, Listed
 from watchkeeper.engine.records import Feedback, Note
+from watchkeeper.engine.replaying import Replayed
 from watchkeeper.guards.situation import Situation
 from watchkeeper.surface.api.bodies import NO_COMMENT, NOTHING, Body, Comment, Nothing, Text, Word
 from watchkeeper.surface.api.door import Family, Here, Who, answer
@@ -143,6 +144,12 @@ async def explain(
     counterfactual: Annotated[str, Query(max_length=20, description="A verdict: what would lead to it?")] = "",
 ) -> Response:
     return answer(await node.reading.explain(identity, counterfactual))
+
+
+@family.get("/decisions/{identity}/replay", Replayed)
+async def replay(node: Here, identity: str) -> Response:
+    """The decision made again from its record, under the configuration that was active then, and compared."""
+    return answer(await node.replaying.replay(identity))
 
 
 @family.post("/decisions/{identity}/feedback", Verb.FEEDBACK, Feedback)

@@ -174,7 +174,9 @@ def alerts(
     )
     unknown = next((each["id"] for each in found if not each.get("entity")), "")
     if unknown:
-        print(f"\nDraft a catalogue entry for one that is unmapped: wk draft {short(unknown)} >> catalog/drafted.yaml")
+        say()
+        wrapped("Draft a catalogue entry for the newest one that is unmapped:")
+        say(f"  wk draft {short(unknown)} >> catalog/drafted.yaml")
     more(len(found), limit)
     return Exit.DONE
 
