@@ -130,7 +130,7 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
     try:
         seed, origin = _ledger_key(state)
         sequencer = Sequencer(store, origin, seed, keep_in(state / "checkpoint"))
-        scribe = Scribe(store, clock, dice.token_bytes)
+        scribe = Scribe(store, clock, Dice())
         trees = Trees(state)
         configuration, problems = await _active(scribe, home, trees)
         await _not_behind(sequencer, state / "checkpoint")
@@ -175,7 +175,7 @@ def _engine(
     engine = Engine(
         store,
         clock,
-        dice.token_bytes,
+        Dice(),
         configuration,
         actions=all_actions(client, telling),
         prober=NodeProber(client),
@@ -293,22 +293,35 @@ async def _not_behind(sequencer: Sequencer, path: Path) -> None:
 
 
 def _ledger_key(state: Path) -> tuple[bytes, str]:
-    """The node's own key and the name of its log, made at the first start. Mode 0600."""
+    """The node's own key and the name of its log, made at the first start: whole or not at all. Mode 0600."""
     path = state / "ledger.key"
     try:
         name, _, seed = path.read_text(encoding="ascii").strip().partition("\n")
     except FileNotFoundError:
         name, raw = f"watchkeeper/{dice.token_hex(4)}", dice.token_bytes(SEED_BYTES)
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        beside = path.with_suffix(".new")  # of a start that was killed, when it is there: nothing was signed with it
+        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(number, "w", encoding="ascii") as file:
             file.write(f"{name}\n{raw.hex()}\n")
             file.flush()
             os.fsync(file.fileno())
+        beside.replace(path)
+        folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
         return raw, name
     try:
-        return bytes.fromhex(seed), name
-    except ValueError as wrong:
-        raise Rejected(f"{path}: is not a key of this program: {wrong}") from wrong
+        found = bytes.fromhex(seed)
+    except ValueError:
+        found = b""
+    if len(found) != SEED_BYTES or not name:
+        raise Rejected(
+            f"{path}: holds no key of this program: put it back from a copy of the home; without it the record goes "
+            f"on under no signature that anybody knows"
+        )
+    return found, name
 
 
 def versions() -> dict[str, str]:
