@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from served import HOME, SECRETS, SETTINGS, Served, alerts, basic, served, signed
 from watchkeeper.engine.scribe import WATCHERS_MAX
@@ -315,6 +316,8 @@ async def test_a_local_user_comes_by_uid_with_the_roles_of_the_home(node):
         said(await client.get(f"{API}/status"), 403)
         bearer = {"Authorization": f"Bearer {node.tokens['vera']}"}
         assert (await ok(client.get(f"{API}/whoami", headers=bearer)))["name"] == "vera"
+        other = await client.get(f"{API}/whoami", headers={"Authorization": basic("vera", "x")})
+        assert "expected 'Authorization: Bearer" in said(other, 401)["detail"]
     known = {**HOME, "watchkeeper.yaml": SETTINGS.encode() + f"roles: {{users: {{{user}: [operator]}}}}\n".encode()}
     async with served(known) as other, other.client(uid=os.getuid()) as client:
         assert (await ok(client.get(f"{API}/status")))["production"] is False
@@ -432,6 +435,9 @@ async def test_from_an_alert_to_an_approved_run_and_its_trail(node, alice, bob, 
     assert "digest" in said(await bob.post(path, json={}), 400)["detail"]
     said(await bob.post(path, json={"digest": "a"}, headers={"If-Match": '"b"'}), 400)
     said(await bob.post(path, json={"digest": "another"}), 409)
+    async with node.client(await node.person("cy", "approver")) as cy:
+        urgent = said(await cy.post(path, json={"digest": full["digest"], "emergency": True}), 403)
+    assert "needs the role admin or emergency" in urgent["detail"]
     given = await ok(bob.post(path, json={"comment": "go"}, headers={"If-Match": f'"{full["digest"]}"'}))
     assert given["state"] == "approved"
 
@@ -500,6 +506,20 @@ async def test_an_incident_that_was_taken_into_another_keeps_its_name(node, alic
     assert [alert["name"] for alert in whole["alerts"]] == ["Slow"] * 3
     assert "merged" in {each["kind"] for each in whole["timeline"]}
     assert {each["because"] for each in whole["links"]} == {"depends on"}
+
+    for number, service in enumerate(("pay", "web", "cart"), 4):
+        over = alerts("Slow", service=service, status="resolved")
+        for each, known in ((each, alert) for each in over["alerts"] for alert in whole["alerts"]):
+            if known["labels"]["service"] == service:
+                each["startsAt"], each["endsAt"] = known["starts_at"], datetime.now(UTC).isoformat()
+        await ok(edge.post("/hooks/alertmanager", json=over), 202)
+        await node.until(lambda number=number: node.engine.pipeline.taken == number)
+    node.engine.correlation.forget(datetime.now(UTC) + timedelta(days=2))
+    assert node.engine.correlation.incident(whole["id"]) is None
+    for each in before:
+        found = await ok(alice.get(f"{API}/incidents/{each['id']}"))
+        assert (found["id"], found["state"]) == (whole["id"], "resolved")
+        assert {alert["labels"]["service"] for alert in found["alerts"]} == {"pay", "web", "cart"}
 
 
 async def test_a_rejection_ends_it(node, alice, bob, edge):
@@ -719,6 +739,13 @@ async def test_the_ledger_proves_itself_over_http(node, alice, vera):
     told = await ok(vera.post(f"{API}/ledger/verify", json={"against": kept}))
     assert told["ok"]
     assert told["against"]["ok"]
+    world = node.store._world
+    last = size - 1
+    world.entries[last] = replace(world.entries[last], body=world.entries[last].body.replace(b'"hold"', b'"held"'))
+    altered = await ok(vera.post(f"{API}/ledger/verify", json={}))
+    assert [each["sentence"] for each in altered["faults"]] == [
+        f"entry {last}: its bytes are not those that were hashed"
+    ]
     forged = kept.replace("watchkeeper/test\n", "watchkeeper/else\n", 1)
     assert not (await ok(vera.post(f"{API}/ledger/verify", json={"against": forged})))["ok"]
 
@@ -843,6 +870,7 @@ async def test_both_listeners_and_a_stream_of_events(node, tmp_path):
                 assert json.loads(found[-1].removeprefix("data: "))["document"]["lifted_by"] == "alice"
             async with near.stream("GET", f"{API}/events", headers={"Last-Event-ID": "1"}) as stream:
                 assert "event: reset" in [line async for line in _until_data(stream.aiter_lines())]
+        await node.until(lambda: node.engine.scribe.watched_by == 0)
         async with httpx2.AsyncClient(base_url=listening.url) as nobody:
             said(await nobody.get(f"{API}/status"), 401)
             assert (await nobody.get("/healthz")).status_code == 200

@@ -7,16 +7,20 @@ from datetime import UTC, datetime
 import pytest
 import structlog
 
+from watchkeeper.adapters.memory_store import MemoryStore
+from watchkeeper.approve.people import Actor
 from watchkeeper.engine.answer import No
+from watchkeeper.engine.scribe import Scribe
 from watchkeeper.errors import Conflict, Malformed, Rejected, Unavailable, Untrusted
 from watchkeeper.report.scrub import Scrubber
 from watchkeeper.surface import logs
 from watchkeeper.surface.api import problems
 from watchkeeper.surface.api.bodies import moment, until
 from watchkeeper.surface.api.hosts import known, loopback, name_of
-from watchkeeper.surface.api.kept import KEY_CHARS_MAX, kept_key
+from watchkeeper.surface.api.kept import KEPT_FOR_MS, KEY_CHARS_MAX, Keeper, Taken, kept_key
 from watchkeeper.surface.api.node import header
 from watchkeeper.surface.api.pace import CALLERS_MAX, Pace
+from watchkeeper.values import after_ms
 
 AT = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 
@@ -156,3 +160,42 @@ def test_the_log_is_one_object_a_line_without_known_secrets(configured) -> None:
     assert lines[0]["deep"]["list"][1:] == [3, None, True]
     assert "ValueError" in lines[1]["exception"]
     assert lines[0]["timestamp"].endswith("Z")
+
+
+class _Clock:
+    now_at = AT
+
+    def now(self) -> datetime:
+        return self.now_at
+
+    def monotonic_ms(self) -> int:
+        return 0
+
+
+async def test_a_kept_answer_is_kept_for_a_day_and_then_forgotten() -> None:
+    clock, store = _Clock(), MemoryStore()
+    keeper = Keeper(Scribe(store, clock, lambda size: b"\x00" * size))
+    ann = Actor(name="ann")
+    for key in ("a", "b"):
+        taken = await keeper.begin(ann, key, "POST /x", b"{}")
+        assert isinstance(taken, Taken)
+        assert taken.fresh
+        await keeper.keep(taken, 201, b'{"id":1}')
+    clock.now_at = after_ms(AT, KEPT_FOR_MS)
+    again = await keeper.begin(ann, "a", "POST /x", b"{}")
+    assert isinstance(again, Taken)
+    assert (again.fresh, again.status, again.body) == (False, 201, '{"id":1}')
+    clock.now_at = after_ms(AT, KEPT_FOR_MS + 1)
+    fresh = await keeper.begin(ann, "a", "POST /y", b"{}")
+    assert isinstance(fresh, Taken)
+    assert fresh.fresh
+    assert await store.count("answered") == 1
+
+
+async def test_a_key_left_by_another_process_is_not_carried_out_again() -> None:
+    store = MemoryStore()
+    ann = Actor(name="ann")
+    await Keeper(Scribe(store, _Clock(), lambda size: b"\x00" * size)).begin(ann, "a", "POST /x", b"{}")
+    found = await Keeper(Scribe(store, _Clock(), lambda size: b"\x00" * size)).begin(ann, "a", "POST /x", b"{}")
+    assert isinstance(found, No)
+    assert (found.status, "this node stopped while" in found.detail) == (409, True)
