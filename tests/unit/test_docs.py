@@ -53,6 +53,7 @@ def load_generate():
 
 
 generate = load_generate()
+GENERATED = generate.generated()
 
 
 def name_of(page):
@@ -73,9 +74,9 @@ def blocks(page, language):
 # -- what is generated ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted(generate.generated()), ids=name_of)
+@pytest.mark.parametrize("path", sorted(GENERATED), ids=name_of)
 def test_generated_parts_are_what_the_code_says(path):
-    assert path.read_bytes() == generate.generated()[path], f"{name_of(path)} is stale: run 'make docs'"
+    assert path.read_bytes() == GENERATED[path], f"{name_of(path)} is stale: run 'make docs'"
 
 
 def test_every_part_has_its_place():
