@@ -87,6 +87,11 @@ def test_a_verdict_is_shape_and_word_before_colour() -> None:
     assert words.mark("a word of others") == "a word of others"
 
 
+def test_ids_in_a_sentence_are_shown_short_and_tokens_are_left_alone() -> None:
+    whole = "frz_01a2094b-e8a4-7056-ae03-a96be6eaf973 closes this, not frz_01a2"
+    assert words.brief(whole) == "frz_…eaf973 closes this, not frz_01a2"
+
+
 def test_a_scope_reads_as_words_and_an_empty_one_is_everything() -> None:
     assert words.scope({}) == "everything"
     assert words.scope({"service": "component:default/web", "region": "eu", "tier": ""}) == "service web, region eu"

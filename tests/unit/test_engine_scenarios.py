@@ -44,7 +44,7 @@ SIGNALS = """
 """
 
 
-def played(given: str, expect: str) -> Played:
+def played(given: str, expect: str, *, runbook: bytes = RUNBOOK, rule: bytes = RULE) -> Played:
     text = f"""
 apiVersion: watchkeeper.dev/v1
 kind: Scenario
@@ -57,8 +57,8 @@ spec:
 """
     files: dict[str, bytes] = {
         **starter(),
-        "packs/starter/rules/service-down.yaml": RULE,
-        "packs/starter/runbooks/look.yaml": RUNBOOK,
+        "packs/starter/rules/service-down.yaml": rule,
+        "packs/starter/runbooks/look.yaml": runbook,
         "packs/starter/scenarios/only-observed.yaml": text.encode(),
         "watchkeeper.yaml": b"notify: {routes: [{webhook: 'http://127.0.0.1:9/'}]}\nenvironments: {dev: {production: false}}\n",
     }
@@ -138,6 +138,15 @@ def test_what_cannot_be_played_yet_fails_and_says_so() -> None:
     assert found.failures[0].startswith("given: scope: no field 'colour'; there are ")
     found = played("situation: {busy: [nobody]}", "{verdict: act}")
     assert found.failures == ("given: no entity 'nobody' in the catalogue",)
+
+
+def test_a_run_that_ends_at_once_is_looked_at_once() -> None:
+    quick = RUNBOOK[: RUNBOOK.index(b"    - id: healthy")]
+    rule = RULE + b"  limits: {settle: 1s}\n"
+    found = played(
+        "mode: auto", "{verdict: act, status: succeeded, effects: [{step: drain}]}", runbook=quick, rule=rule
+    )
+    assert found.failures == ()
 
 
 def test_a_scenario_is_played_the_same_each_time() -> None:

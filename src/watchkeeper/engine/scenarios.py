@@ -306,11 +306,11 @@ async def _settled(engine: Engine) -> tuple[Decision | None, RunRecord | None]:
         await asyncio.sleep(STEP_S)
         waited_ms = int((engine.clock.now() - began).total_seconds() * 1000)
         live = bool(engine.runner.live)
+        ran = ran or live or bool(await engine.store.count("run"))  # one without waiting ends between two looks
         if engine.failed:
             raise Rejected(f"the engine failed: {engine.failed}")
         if (ran and not live) or (not live and waited_ms >= LOOK_MS) or waited_ms >= RUN_MS_MAX:
             break
-        ran = ran or live
     page = await engine.store.find("decision", limit=1)
     decision = read(page.items[0], Decision) if page.items else None
     if decision is None:

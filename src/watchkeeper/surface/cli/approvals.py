@@ -11,6 +11,7 @@ from watchkeeper.surface.cli.words import (
     as_json,
     at,
     bare,
+    brief,
     clipped,
     count,
     left,
@@ -167,7 +168,7 @@ def card(found: dict[str, Any]) -> None:
     """Everything that a yes stands for."""
     wrapped(style(f"Approve {asks(found)}?", "bold"))
     for question in found["findings"]:
-        wrapped(f"{mark('ask')} {safe(question['guard'])}: {safe(question['reason'])}", "      ", first="  ")
+        wrapped(f"{mark('ask')} {safe(question['guard'])}: {brief(question['reason'])}", "      ", first="  ")
     say()
     targets = [bare(name) for name in found["targets"]]
     shown = ", ".join(targets[:TARGETS_SHOWN]) + (

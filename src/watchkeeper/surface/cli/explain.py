@@ -9,6 +9,7 @@ from watchkeeper.surface.cli.words import (
     as_json,
     at,
     bare,
+    brief,
     coloured,
     mark,
     pairs,
@@ -97,7 +98,7 @@ def decision_of(client: Client, text: str) -> str:
 
 
 def show(found: dict[str, Any], told: dict[str, Any], *, everything: bool = False) -> None:
-    wrapped(style(safe(told["sentence"]), "bold"))
+    wrapped(style(brief(told["sentence"]), "bold"))
     wrapped(safe(told["counts"]))
     say()
     targets = [bare(target.get("ref") or target.get("name")) for target in found.get("targets") or []]
@@ -147,7 +148,7 @@ def findings(title: str, rows: list[dict[str, Any]]) -> None:
         until = f" Until {at(each.get('until_at'))}." if each.get("until_at") else ""
         unknown = " (unknown)" if each.get("unknown") else ""
         wrapped(
-            f"{coloured(each['outcome'])} {safe(each['guard'])}{unknown}: {safe(each['reason'])}{until}",
+            f"{coloured(each['outcome'])} {safe(each['guard'])}{unknown}: {brief(each['reason'])}{until}",
             "      ",
             first="  ",
         )
@@ -159,4 +160,4 @@ def points(title: str, lines: list[str]) -> None:
     say()
     say(style(title, "bold"))
     for line in lines:
-        wrapped(safe(line), "    ", first="  - ")
+        wrapped(brief(line), "    ", first="  - ")

@@ -10,6 +10,7 @@ from watchkeeper.surface.cli.words import (
     as_json,
     at,
     bare,
+    brief,
     count,
     mark,
     pairs,
@@ -113,7 +114,7 @@ def show(identity: str, /, *, json: bool = False) -> int:
         say()
         say(style("What happened", "bold"))
         for event in timeline[-TIMELINE_SHOWN:]:
-            wrapped(f"{at(event['at'])}  {safe(event['actor'])}: {safe(event['sentence'])}", " " * 10, first="  ")
+            wrapped(f"{at(event['at'])}  {safe(event['actor'])}: {brief(event['sentence'])}", " " * 10, first="  ")
         if len(timeline) > TIMELINE_SHOWN:
             say(style(f"the last {TIMELINE_SHOWN} of {len(timeline)}; wk trail {short(full)} shows all", "dim"))
     return Exit.DONE
@@ -194,4 +195,4 @@ def _rows(title: str, found: list[dict[str, Any]], row: Any) -> None:
     say(style(title, "bold"))
     for each in found:
         identity, when, word, name, why = row(each)
-        wrapped(f"{identity}  {when}  {word}  {safe(name)}{': ' + safe(why) if why else ''}", "      ", first="  ")
+        wrapped(f"{identity}  {when}  {word}  {safe(name)}{': ' + brief(why) if why else ''}", "      ", first="  ")

@@ -58,7 +58,7 @@ def build(typed: str = "") -> App:
 def _app(name: str, **more: Any) -> App:
     return App(
         name=name,
-        default_parameter=Parameter(negative="", show_choices=True),
+        default_parameter=Parameter(negative="", show_default=False),
         help_format="plaintext",
         **more,
     )

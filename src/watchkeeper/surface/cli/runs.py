@@ -11,6 +11,7 @@ from watchkeeper.surface.cli.words import (
     as_json,
     at,
     bare,
+    brief,
     count,
     mark,
     moment,
@@ -120,7 +121,7 @@ def show(identity: str, /, *, json: bool = False) -> int:
             (
                 step["id"],
                 step.get("do") or step.get("kind"),
-                step["status"],
+                status_of(step, ended=not found.get("open", True)),
                 step["attempts"] or "",
                 took({"at": step.get("started_at"), "ended_at": step.get("ended_at")}),
                 result(step),
@@ -260,7 +261,7 @@ def _judged(found: dict[str, Any], *, dry_run: bool) -> int:
     verdict = str(decision.get("verdict", ""))
     identity = str(decision.get("id", ""))
     if dry_run:
-        wrapped(style(f"It would {_WOULD.get(verdict, verdict)}: {safe(decision.get('reason', ''))}", "bold"))
+        wrapped(style(f"It would {_WOULD.get(verdict, verdict)}: {brief(decision.get('reason', ''))}", "bold"))
         findings("Not clear", [each for each in decision.get("findings", ()) if each["outcome"] != "pass"])
         if found.get("sentence"):
             wrapped(safe(found["sentence"]))
@@ -272,10 +273,10 @@ def _judged(found: dict[str, Any], *, dry_run: bool) -> int:
         wrapped(f"Started {short(run_id)}: wk runs show {short(run_id)}")
         return Exit.DONE
     if approval:
-        wrapped(f"{mark('ask')}: {safe(decision.get('reason', ''))} Approval {short(approval)} waits: wk approvals")
+        wrapped(f"{mark('ask')}: {brief(decision.get('reason', ''))} Approval {short(approval)} waits: wk approvals")
         return Exit.DONE
     wrapped(
-        f"Not started. {mark(verdict)}: {safe(decision.get('reason', ''))} wk explain {short(identity)} says what would change it."
+        f"Not started. {mark(verdict)}: {brief(decision.get('reason', ''))} wk explain {short(identity)} says what would change it."
     )
     return Exit.NO
 
@@ -312,6 +313,13 @@ def headline(found: dict[str, Any]) -> str:
     name = str(found["runbook"]).rpartition("/")[2]
     on = bare(found["targets"][0]) if len(found["targets"]) == 1 else count(len(found["targets"]), "target")
     return f"{mark(status)}: {safe(name)} on {on}.{why}"
+
+
+def status_of(step: dict[str, Any], *, ended: bool) -> str:
+    """A step's status; one that was never due is not waiting for anybody."""
+    if step["status"] != "pending":
+        return str(step["status"])
+    return "not reached" if ended else "to come"
 
 
 def current(found: dict[str, Any]) -> str:

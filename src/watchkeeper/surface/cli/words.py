@@ -20,6 +20,7 @@ from watchkeeper.values import duration_text, id_short
 LEAST: Final = 12  # columns that a clipped cell keeps
 GAP: Final = "  "
 GLUE: Final = "\u2060"  # keeps the words of a command on one line while a sentence is folded
+_ID: Final = re.compile(r"\b[a-z]{3}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _COMMAND: Final = re.compile(r"\bwk(?: [^\s]+){1,3}")
 
 _STYLES: Final = {
@@ -75,6 +76,11 @@ def safe(text: object) -> str:
     if text is None:
         return ""
     return "".join(char if char.isprintable() or char == "\u00ad" else _drawn(char) for char in str(text))
+
+
+def brief(text: object) -> str:
+    """A sentence from the record for a listing: safe, and its ids as people are shown them."""
+    return _ID.sub(lambda found: id_short(found[0]), safe(text))
 
 
 def _drawn(char: str) -> str:
@@ -246,7 +252,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
     """
     kept_rows = [list(row) for row in rows]
     drawn = [
-        [mark(cell) if column.styled else safe(cell) for column, cell in zip(columns, row, strict=True)]
+        [mark(cell) if column.styled else brief(cell) for column, cell in zip(columns, row, strict=True)]
         for row in kept_rows
     ]
     kept = [place for place in range(len(columns)) if not drawn or any(row[place] for row in drawn)]
@@ -263,7 +269,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
 
 def pairs(found: Iterable[tuple[str, object]]) -> None:
     """Facts under each other; those that are empty are left out."""
-    rows = [(name, safe(value)) for name, value in found if value not in (None, "", [], {}, ())]
+    rows = [(name, brief(value)) for name, value in found if value not in (None, "", [], {}, ())]
     most = max((wide(name) for name, _ in rows), default=0)
     for name, value in rows:
         wrapped(value, " " * (most + 2), first=f"{name}{' ' * (most - wide(name))}  ")
