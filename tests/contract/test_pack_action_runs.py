@@ -249,3 +249,134 @@ async def test_a_node_that_goes_down_ends_its_program_and_the_next_one_asks_a_pe
             return '"event":"doubted"' in await node.journal(run)
 
         await node.until(doubted, "its step is in doubt, being once")
+
+
+UNDONE = """
+apiVersion: watchkeeper.dev/v1
+kind: Runbook
+metadata: {name: undone, owner: group:operations}
+spec:
+  permissions: [{do: starter/say}]
+  on_failure: undo
+  steps:
+    - id: word
+      do: notify
+      with: {subject: one, text: two}
+      undo: {do: starter/say, with: {undo: true}}
+    - {id: fail, do: starter/say, timeout: 20s}
+"""
+
+PROBED = """
+apiVersion: watchkeeper.dev/v1
+kind: Runbook
+metadata: {name: probed, owner: group:operations}
+spec:
+  permissions: [{do: starter/say}]
+  steps:
+    - {id: first, do: starter/say, effect: probed, timeout: 2s, check: {do: starter/look}}
+"""
+
+LOOK = """
+apiVersion: watchkeeper.dev/v1
+kind: Action
+metadata: {name: look, owner: group:operations}
+spec:
+  program: actions/look.sh
+  effect: read
+  input: {type: object}
+  output: {type: object, properties: {happened: {type: boolean}}, required: [happened]}
+"""
+
+
+async def test_a_program_undoes_a_step_that_is_no_program(tmp_path):
+    home, mark = tmp_path / "home", tmp_path / "undone"
+    said_home(home, f"#!/bin/sh\ngrep -q '\"undo\":true' || exit 1\ntouch {mark}\necho '{{}}'\n")
+    write(home, {"packs/starter/runbooks/undone.yaml": UNDONE})
+    async with Running(home) as node:
+        ended = await node.ended(await node.run("starter/undone"))
+    assert ended.status == "undone", ended.why
+    assert mark.exists()
+
+
+async def test_a_reading_program_answers_what_became_of_a_step_in_doubt(tmp_path):
+    home = tmp_path / "home"
+    said_home(home, "#!/bin/sh\nkill -ABRT $$\n")
+    look = '#!/bin/sh\necho \'{"happened": true, "why": "it is there"}\'\n'
+    more = {"actions/look.yaml": LOOK, "actions/look.sh": look, "runbooks/probed.yaml": PROBED}
+    write(home, {f"packs/starter/{name}": text for name, text in more.items()})
+    async with Running(home) as node:
+        run = await node.run("starter/probed")
+        ended = await node.ended(run)
+        journal = await node.journal(run)
+    assert ended.status == "succeeded", ended.why
+    assert '"event":"probed"' in journal
+    assert "it is there" in journal
+
+
+@pytest.mark.parametrize("runbook", ["starter/say", "starter/undone"])
+@pytest.mark.parametrize("local", [True, False])
+async def test_in_production_a_program_runs_only_where_local_is_allowed(tmp_path, runbook, local):
+    home = tmp_path / "home"
+    said_home(home, "#!/bin/sh\necho '{}'\n")
+    first = UNDONE.replace("    - {id: fail, do: starter/say, timeout: 20s}\n", "")  # only its undo is a program
+    write(home, {"packs/starter/runbooks/undone.yaml": first})
+    settings = f"environments:\n  dev: {{production: true, local: {str(local).lower()}}}\nsources:\n  default: {{kind: alertmanager}}\n"
+    (home / "watchkeeper.yaml").write_text(settings)
+    async with Running(home) as node:
+        judged = await node.node.engine.steering.run(ALICE, runbook, ("resource:default/outbox",), {}, "tested")
+        refused = [finding.reason for finding in judged.decision.findings if finding.outcome == "refuse"]
+    if local:
+        assert refused == []
+    else:
+        assert len(refused) == 1
+        assert "would run on this node itself (via: local), which is not allowed in production" in refused[0]
+
+
+SCENARIO = """
+apiVersion: watchkeeper.dev/v1
+kind: Scenario
+metadata: {name: said, owner: group:operations}
+spec:
+  given:
+    signals: [{labels: {alertname: SpoolFull, service: outbox, severity: major}}]
+    outputs: {first: {said: old}}
+  expect:
+    verdict: act
+    effects: [{step: first, action: starter/say}, {step: second, action: starter/say}]
+    status: succeeded
+"""
+
+RULE = """
+apiVersion: watchkeeper.dev/v1
+kind: Rule
+metadata: {name: full, owner: group:operations}
+spec:
+  match: {alertname: SpoolFull}
+  runbook: starter/say
+  autonomy: {ceiling: auto}
+"""
+
+
+ROUTED = """
+environments:
+  dev: {production: false, local: true}
+sources:
+  default: {kind: alertmanager}
+notify:
+  routes:
+    - {name: all, webhook: "http://127.0.0.1:1/none"}
+"""
+
+
+def test_a_scenario_remembers_a_program_and_does_not_start_it(tmp_path):
+    home, mark = tmp_path / "home", tmp_path / "ran"
+    said_home(home, f"#!/bin/sh\ntouch {mark}\necho '{{}}'\n")
+    more = {"scenarios/said.yaml": SCENARIO, "rules/full.yaml": RULE}
+    write(home, {f"packs/starter/{name}": text for name, text in more.items()})
+    (home / "watchkeeper.yaml").write_text(ROUTED)
+    compiled = bootstrap.check(home)
+    assert compiled.configuration is not None, compiled.errors
+    scenario = next(each for each in compiled.configuration.scenarios if each.name == "starter/said")
+    played = bootstrap.play(compiled.configuration, scenario)
+    assert not played.failures, played
+    assert not mark.exists()

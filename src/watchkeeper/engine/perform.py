@@ -65,8 +65,10 @@ class Around:
         show: Shower,
         record_child: Callable[[Live, Child], Any],
         clock: Clock,
+        *,
+        undo: bool = False,
     ) -> None:
-        self._live, self._invocation = live, invocation
+        self._live, self._invocation, self._undo = live, invocation, undo
         self._lease, self._leaser, self._show = lease, leaser, show
         self._record_child, self._clock = record_child, clock
         self._room = OUTPUT_BYTES_MAX
@@ -104,7 +106,9 @@ class Around:
         self._partial.clear()
 
     async def started(self, pid: int, start_ticks: int) -> None:
-        child = Child(at=self._clock.now(), path=self._invocation.step, pid=pid, start_ticks=start_ticks)
+        child = Child(
+            at=self._clock.now(), path=self._invocation.step, pid=pid, start_ticks=start_ticks, undo=self._undo
+        )
         await self._record_child(self._live, child)
 
     def lease_ok(self) -> bool:
@@ -138,7 +142,16 @@ class StepPerformer:
         assert call is not None
         effect = Effect.IDEMPOTENT if command.undo and step.effect is Effect.READ else step.effect
         invocation = self._invocation(live, command, intent, step, call)
-        around = Around(live, invocation, self._lease, self._leaser, self._show, self._record_child, self._clock)
+        around = Around(
+            live,
+            invocation,
+            self._lease,
+            self._leaser,
+            self._show,
+            self._record_child,
+            self._clock,
+            undo=command.undo,
+        )
         where: dict[str, Any] = {"path": command.path, "attempt": command.attempt, "undo": command.undo}
         try:
             action = await self._action(live, call)
@@ -254,7 +267,7 @@ class StepPerformer:
         assert step.check is not None
         intent = machine.intent_of(live.run, command.path)
         invocation = self._invocation(live, command, intent, step, step.check)
-        around = Around(live, invocation, self._lease, self._leaser, self._show, self._record_child, self._clock)
+        around = Around(live, invocation, self._lease, self._leaser, self._show, _unrecorded, self._clock)
         try:
             action = await self._action(live, step.check)
             async with asyncio.timeout(step.timeout_ms / 1000 + TIMEOUT_GRACE_S):
@@ -272,6 +285,10 @@ class StepPerformer:
 
     def _clean(self, text: str, around: Around) -> str:
         return Scrubber(around.leased).text(text)[:2000]
+
+
+async def _unrecorded(_live: Live, _child: Child) -> None:
+    """A probe has no intent that could name its process: it only looks, and dies with this node."""
 
 
 def _via(step: Step, call: Call, target: Target | None) -> Via:
