@@ -130,7 +130,7 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
     try:
         seed, origin = _ledger_key(state)
         sequencer = Sequencer(store, origin, seed, keep_in(state / "checkpoint"))
-        scribe = Scribe(store, clock, Dice())
+        scribe = Scribe(store, clock, dice.token_bytes)
         trees = Trees(state)
         configuration, problems = await _active(scribe, home, trees)
         await _not_behind(sequencer, state / "checkpoint")
@@ -175,7 +175,7 @@ def _engine(
     engine = Engine(
         store,
         clock,
-        Dice(),
+        dice.token_bytes,
         configuration,
         actions=all_actions(client, telling),
         prober=NodeProber(client),
