@@ -22,13 +22,18 @@ from watchkeeper.engine.lease import FreeLease
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.sequencer import Sequencer
 from watchkeeper.home.configuration import Configuration, compile_home
+from watchkeeper.ports import Commit, Committed, Refused
 from watchkeeper.report.scrub import Scrubber
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-ALICE = Actor(name="alice", roles=frozenset({"admin", "approver", "operator"}), groups=("group:default/ops",), identity="idn_a")
-BOB = Actor(name="bob", roles=frozenset({"admin", "approver", "operator"}), groups=("group:default/ops",), identity="idn_b")
+ALICE = Actor(
+    name="alice", roles=frozenset({"admin", "approver", "operator"}), groups=("group:default/ops",), identity="idn_a"
+)
+BOB = Actor(
+    name="bob", roles=frozenset({"admin", "approver", "operator"}), groups=("group:default/ops",), identity="idn_b"
+)
 
 RULE = """
 apiVersion: watchkeeper.dev/v1
@@ -116,15 +121,34 @@ def compiled(files: Mapping[str, bytes]) -> Configuration:
     return found.configuration
 
 
+class LateStore(MemoryStore):
+    """Writes in the order of the calls, and is heard of later, as a disk is: between the two others read and decide."""
+
+    random: Random | None = None
+
+    async def commit(self, commit: Commit) -> Committed | Refused:
+        answer = self.commit_now(commit)
+        await asyncio.sleep(self.random.choice((0.0, 0.0, 0.001, 0.01, 0.1)) if self.random is not None else 0.0)
+        return answer
+
+    def reopened(self) -> "LateStore":
+        found = super().reopened()
+        found.random = self.random
+        return found
+
+
 class Rig:
     """`store` survives a crash; everything else is made anew by `boot`."""
 
-    def __init__(self, seed: int, services: int = 4, files: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self, seed: int, services: int = 4, files: Mapping[str, bytes] | None = None, *, late: bool = False
+    ) -> None:
         self.random = Random(seed)
         self.fleet = Fleet(seed + 1, services)
         self.files = dict(files or home(services))
         self.configuration = compiled(self.files)
-        self.store = MemoryStore()
+        self.store = LateStore()
+        self.store.random = Random(seed + 2) if late else None
         self.told = Told()
         self.clock = LoopClock(START)
         self.engine: Engine | None = None
@@ -184,16 +208,16 @@ class Rig:
         """A grant on record, with the second pair of eyes that production asks for."""
         assert self.engine is not None
         now = self.clock.now()
-        wanted = Grant(
-            id="", rule=rule, level=level, at=now, until_at=now + timedelta(days=30), by="", reason="tested"
-        )
+        wanted = Grant(id="", rule=rule, level=level, at=now, until_at=now + timedelta(days=30), by="", reason="tested")
         found = await self.engine.limits.grant(ALICE, wanted)
         assert isinstance(found, Grant), found
         if found.pending:
             second = await self.engine.limits.second(BOB, found.id)
             assert isinstance(second, Grant), second
 
-    async def fire(self, alert: str, service: str, *, status: str = "firing", number: int = 0, severity: str = "critical") -> None:
+    async def fire(
+        self, alert: str, service: str, *, status: str = "firing", number: int = 0, severity: str = "critical"
+    ) -> None:
         assert self.engine is not None
         starts = START - timedelta(seconds=30) + timedelta(minutes=number)
         ends = self.clock.now().isoformat().replace("+00:00", "Z") if status == "resolved" else "0001-01-01T00:00:00Z"
