@@ -19,6 +19,7 @@ from watchkeeper.adapters.actions import all_actions
 from watchkeeper.adapters.actions.pack import PackPrograms
 from watchkeeper.adapters.cel import CelCompiler
 from watchkeeper.adapters.channels import Email, Webhook
+from watchkeeper.adapters.dice import Dice
 from watchkeeper.adapters.folder import Folder
 from watchkeeper.adapters.http import HttpClient
 from watchkeeper.adapters.memory_store import MemoryStore
@@ -130,7 +131,7 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
     try:
         seed, origin = _ledger_key(state)
         sequencer = Sequencer(store, origin, seed, keep_in(state / "checkpoint"))
-        scribe = Scribe(store, clock, dice.token_bytes)
+        scribe = Scribe(store, clock, Dice())
         trees = Trees(state)
         configuration, problems = await _active(scribe, home, trees)
         await _not_behind(sequencer, state / "checkpoint")
@@ -175,7 +176,7 @@ def _engine(
     engine = Engine(
         store,
         clock,
-        dice.token_bytes,
+        Dice(),
         configuration,
         actions=all_actions(client, telling),
         prober=NodeProber(client),

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from time import monotonic
 from typing import Final, Protocol
 
@@ -26,6 +27,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 LOOKUPS_MAX: Final = 8  # threads: the system's resolver cannot be called off, only waited for
 NAMES_KEPT_MAX: Final = 1024
 NAME_KEPT_MS: Final = 5_000  # a name is asked again after this; each call is judged afresh all the same
+ADDRESSES_KEPT: Final = 4_096  # parsed and judged once: what an address is does not change
 ADDRESSES_MAX: Final = 4  # of one name, in the resolver's order
 
 
@@ -70,6 +72,7 @@ def endpoint(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+@lru_cache(ADDRESSES_KEPT)
 def canonical(declared: str) -> str:
     """`host:port` in the one spelling that is compared."""
     host, _, port = declared.rpartition(":")
@@ -104,6 +107,7 @@ _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")
 _ISATAP: Final = frozenset((0x00005EFE, 0x02005EFE))
 
 
+@lru_cache(ADDRESSES_KEPT)
 def guarded(address: Address) -> str | None:
     """What makes it special, or None. An IPv6 form that carries an IPv4 address is judged by both."""
     if address in _METADATA:

@@ -14,6 +14,7 @@ import ssl
 import zlib
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import lru_cache
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,6 +28,7 @@ from yarl import URL
 
 from watchkeeper import __version__
 from watchkeeper.adapters.address import (
+    ADDRESSES_KEPT,
     ADDRESSES_MAX,
     Address,
     AddressRule,
@@ -250,6 +252,7 @@ class _Answer(Struct, frozen=True, kw_only=True):
 # -- words ----------------------------------------------------------------------------------------
 
 
+@lru_cache(ADDRESSES_KEPT)
 def _literal(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host)

@@ -124,7 +124,13 @@ class RunMoments:
         return first_no(findings, live.answered)
 
     def _read(self, live: Live) -> tuple[Proposal, Situation]:
-        """The proposal as decided, and the world as it is now, without this run in it."""
+        """The proposal as decided, and the world as it is now, without this run in it. Read once a turn of the runner."""
+        if live.look is None:
+            live.look = self._look(live)
+        found: tuple[Proposal, Situation] = live.look  # type: ignore[assignment]  # the runner only forgets it
+        return found
+
+    def _look(self, live: Live) -> tuple[Proposal, Situation]:
         now = self._clock.now()
         decision = live.decision
         alert = self._correlation.alert(decision.alert) if decision.alert else None

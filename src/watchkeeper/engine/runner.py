@@ -108,6 +108,7 @@ class Live:
         "decision",
         "durable",
         "in_flight",
+        "look",
         "mailbox",
         "number",
         "plan",
@@ -131,6 +132,7 @@ class Live:
         self.durable: list[tuple[Event, asyncio.Future[None]]] = []
         self.in_flight: dict[tuple[str, str, bool], asyncio.Task[None]] = {}
         self.task: asyncio.Task[None] | None = None
+        self.look: object = None  # what the guards of this turn of staging have read of the world
         self.told_doubt_at: dict[str, Instant] = {}
 
 
@@ -211,6 +213,7 @@ class Runner:
     async def _advance(self, live: Live) -> bool:
         """Stage all that is due, commit it, launch what it leads to. False when the commit was refused."""
         run = live.run
+        live.look = None  # nothing changes the world until this turn commits: begin and step read it once
         staged: list[Event] = []
         live.backlog.extend(self._drain(live))
         for event in tuple(live.backlog):

@@ -54,16 +54,19 @@ class Situations:
         self._blast: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._needs: dict[str, tuple[Need, ...]] = {}
         self._targets: dict[str, Target] = {}
+        self._production: dict[str, bool] = {}
 
     @property
     def configuration(self) -> Configuration:
         found = self._world.configuration
         if found.digest != self._cached_for:
             self._blast, self._needs, self._targets, self._cached_for = {}, {}, {}, found.digest
+            self._production = {name: each.production for name, each in found.settings.environments.items()}
         return found
 
     def production(self) -> dict[str, bool]:
-        return {name: each.production for name, each in self.configuration.settings.environments.items()}
+        _ = self.configuration  # another one may have become active
+        return self._production
 
     def target(self, ref: str) -> Target | None:
         configuration = self.configuration
@@ -141,7 +144,7 @@ class Situations:
             at=now,
             epoch=world.epoch,
             configuration=configuration.digest,
-            versions=self._versions(refs, runbook.needs),
+            versions=self._versions(refs, runbook.needs, facts),
             alert=facts,
             ladder=self._ladder(proposal, rule, runbook, facts, now),
             clock=world.clock,
@@ -237,10 +240,12 @@ class Situations:
                 return f"{target.environment or 'its environment'} does not accept packs of trust {pack.trust!r}"
         return ""
 
-    def _versions(self, refs: Iterable[str], needs: Iterable[str]) -> dict[str, int]:
+    def _versions(self, refs: Iterable[str], needs: Iterable[str], facts: AlertFacts | None) -> dict[str, int]:
         """Every version that a finding may name: one that is left out would count as never raised."""
         world = self._world
-        keys = (*COMPARED, *(f"target:{ref}" for ref in refs), *(f"dependency:{ref}" for ref in needs))
+        keys = [*COMPARED, *(f"target:{ref}" for ref in refs), *(f"dependency:{ref}" for ref in needs)]
+        if facts is not None:
+            keys.append(f"symptom:{facts.symptom}")
         return {key: world.number(key) for key in keys}
 
     def _blast_of(self, refs: tuple[str, ...]) -> tuple[str, ...]:

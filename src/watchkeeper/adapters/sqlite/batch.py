@@ -19,7 +19,7 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from watchkeeper.adapters.judge import FOREVER_US, judge, micros
-from watchkeeper.adapters.sqlite.contents import KEY_BYTES, day_of, seal
+from watchkeeper.adapters.sqlite.contents import KEY_BYTES, NONCE_BYTES, day_of, seal
 from watchkeeper.adapters.sqlite.rows import Rows, put_sql
 from watchkeeper.adapters.sqlite.schema import table
 from watchkeeper.ledger.entry import Content, Entry
@@ -70,6 +70,8 @@ _DELIVERY: Final = (
 )
 _TAKEN: Final = "UPDATE delivery SET taken = 1 WHERE id IN (SELECT value FROM jsonb_each(?1))"
 _POSITION: Final = "UPDATE counter SET number = ?1 WHERE name = 'position'"
+
+NONCES_DRAWN: Final = 32
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -137,6 +139,7 @@ class Batch:
         self._journal = Rows()
         self._entries = Rows()
         self._entry_ids: list[tuple[str, str, int]] = []
+        self._nonces: list[bytes] = []
         self._deliveries: dict[str, tuple[int, Delivery]] = {}
         self._taken: list[str] = []  # of those stored before this batch
         self._taken_here: set[str] = set()
@@ -255,10 +258,17 @@ class Batch:
     def _seal(self, commit: Commit, entry: Entry, content: Content, body: bytes, at_us: int) -> None:
         number, key = self._day_key(day_of(entry, commit.at))
         place = self._known.place + len(self.leaves)
-        self._entries.add((place, at_us, number), body, seal(key, entry, content))
+        self._entries.add((place, at_us, number), body, seal(key, entry, content, self._nonce()))
         self.leaves.append(leaf_hash(body))
         self.sealed_at.append((at_us, body))
         self._entry_ids.extend((name, identity, place) for name, identity in entry.ids.items())
+
+    def _nonce(self) -> bytes:
+        """Drawn for many entries at once: each draw lets go of the interpreter and waits to get it back."""
+        if not self._nonces:
+            drawn = os.urandom(NONCE_BYTES * NONCES_DRAWN)
+            self._nonces = [drawn[at : at + NONCE_BYTES] for at in range(0, len(drawn), NONCE_BYTES)]
+        return self._nonces.pop()
 
     def _day_key(self, day: str) -> tuple[int, AESGCM]:
         found = self._known.day_keys.get(day)

@@ -7,7 +7,6 @@ goes: they prove that the others went lawfully.
 Source: NIST SP 800-38D (AES-GCM; 96-bit random nonces, far below 2^32 entries a key); SP 800-88 (cryptographic erase).
 """
 
-import os
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -18,7 +17,7 @@ from watchkeeper.values import Instant
 
 ORDERS: Final = "orders"
 KEY_BYTES: Final = 32
-_NONCE_BYTES: Final = 12
+NONCE_BYTES: Final = 12
 
 
 def day_of(entry: Entry, at: Instant) -> str:
@@ -26,16 +25,17 @@ def day_of(entry: Entry, at: Instant) -> str:
     return ORDERS if entry.kind == Kind.ERASE else at.strftime("%Y-%m-%d")
 
 
-def seal(key: AESGCM, entry: Entry, content: Content) -> bytes:
-    """Bound to the entry by its digest: a content moved beside another entry does not open."""
-    nonce = os.urandom(_NONCE_BYTES)
+def seal(key: AESGCM, entry: Entry, content: Content, nonce: bytes) -> bytes:
+    """Bound to the entry by its digest: a content moved beside another entry does not open. `nonce`: NONCE_BYTES
+    fresh random ones.
+    """
     return nonce + key.encrypt(nonce, content.salt + content.body, entry.digest.encode())
 
 
 def opened(key: AESGCM, sealed: bytes, digest: str) -> Content | None:
     """None when it does not open: altered, moved, or under another key. Verification names the entry."""
     try:
-        plain = key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], digest.encode())
+        plain = key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], digest.encode())
     except (InvalidTag, ValueError):
         return None
     return Content(salt=plain[:SALT_BYTES], body=plain[SALT_BYTES:])
