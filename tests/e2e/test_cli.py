@@ -358,6 +358,24 @@ def test_dev_applies_what_is_saved_and_leaves_what_has_errors(tmp_path: Path) ->
         assert up.end() == 0
 
 
+def test_a_worker_that_is_killed_is_started_again_and_a_supervisor_that_ends_takes_it_along(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    subprocess.run([WK, "init", str(home)], capture_output=True, env=ENVIRONMENT, check=True)
+    up = Up(home)
+    try:
+        up.ready()
+        first = _owner(home)
+        os.kill(first, signal.SIGKILL)
+        until(lambda: len(up.lines) == 2, "the second worker is ready")
+        assert wk(home, "status").code == 0
+        assert _owner(home) != first
+        assert "the worker ended (killed by SIGKILL); starting it again" in up.log.read_text()
+    finally:
+        assert up.end() == 0
+    assert wk(home, "status").code == 3
+    assert not Path(f"/proc/{_owner(home)}").exists()
+
+
 # -- with a node -----------------------------------------------------------------------------------
 
 
@@ -574,7 +592,7 @@ def test_the_scenarios_of_the_home_are_played(node: Up) -> None:
     failed = wk(node.home, "test", "starter")
     assert failed.code == 1
     assert "- verdict: expected hold, it was act: " in failed.out
-    assert "packs/starter/scenarios/only-observed.yaml:1" in failed.out
+    assert "packs/starter/scenarios/only-observed.yaml:5" in failed.out
     assert wk(node.home, "test", "other").code == 1
     scenario.write_text(sound)
 
@@ -653,6 +671,10 @@ def test_tables_fit_a_terminal_of_80_columns(node: Up) -> None:
         assert found.code == 0, (verb, found.err)
         long = [line for line in found.out.splitlines() if len(line) > 80]
         assert not long, (verb, long)
+
+
+def _owner(home: Path) -> int:
+    return int((home / ".watchkeeper/store.lock").read_text())
 
 
 def _user() -> str:
