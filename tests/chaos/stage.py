@@ -113,7 +113,15 @@ def services(*names: str) -> str:
     return "---".join(component(name) for name in names)
 
 
-def rule(alert: str = "Down", runbook: str = "mend", *, ceiling: str = "auto", priority: int = 10, more: str = "", limits: str = "") -> str:
+def rule(
+    alert: str = "Down",
+    runbook: str = "mend",
+    *,
+    ceiling: str = "auto",
+    priority: int = 10,
+    more: str = "",
+    limits: str = "",
+) -> str:
     return f"""
 apiVersion: watchkeeper.dev/v1
 kind: Rule
@@ -128,7 +136,9 @@ spec:
 """
 
 
-def runbook(steps: str = MEND, more: str = "  on_stop: undo\n  on_failure: undo\n", permissions: str = PERMISSIONS) -> str:
+def runbook(
+    steps: str = MEND, more: str = "  on_stop: undo\n  on_failure: undo\n", permissions: str = PERMISSIONS
+) -> str:
     return f"""
 apiVersion: watchkeeper.dev/v1
 kind: Runbook
@@ -218,7 +228,9 @@ class Look:
     def __init__(self, theatre: Theatre) -> None:
         self._theatre = theatre
 
-    async def look(self, kind: str, arguments: Mapping[str, Any], timeout_ms: int, target: Target | None) -> Observation:
+    async def look(
+        self, kind: str, arguments: Mapping[str, Any], timeout_ms: int, target: Target | None
+    ) -> Observation:
         await asyncio.sleep(0.01)
         name = target.name if target is not None else str(arguments.get("url", "")).rpartition("/")[2]
         status = self._theatre.status[name]
@@ -230,7 +242,9 @@ class Look:
 class Stage(Rig):
     """`files` as `house` makes them. Every rule in `trusted` may act at once, unless the test says otherwise."""
 
-    def __init__(self, files: Mapping[str, bytes] | None = None, *, trusted: Iterable[str] = ("shop/down",), seed: int = 1) -> None:
+    def __init__(
+        self, files: Mapping[str, bytes] | None = None, *, trusted: Iterable[str] = ("shop/down",), seed: int = 1
+    ) -> None:
         super().__init__(seed, 0, files or house())
         self.theatre = Theatre()
         self.trusted = tuple(trusted)

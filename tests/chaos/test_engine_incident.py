@@ -7,11 +7,19 @@ from stage import ALICE, BOB, SETTINGS, Stage, component, house, play, rule, run
 from watchkeeper.guards.situation import Scope
 
 CATALOG = "---".join(
-    (component("db"), component("web", spec=", dependsOn: [component:db]"), component("cart", spec=", dependsOn: [component:db]"))
+    (
+        component("db"),
+        component("web", spec=", dependsOn: [component:db]"),
+        component("cart", spec=", dependsOn: [component:db]"),
+    )
 )
 PER = rule(more="  per: incident\n  target: {by: {name: 'alert.labels.service'}, max: 5}")
 RISK = SETTINGS + "\nautonomy: {risk: {high: auto}}\n"
-FILES = house(settings=RISK, rules={"down": PER}, runbooks={"mend": runbook("""
+FILES = house(
+    settings=RISK,
+    rules={"down": PER},
+    runbooks={
+        "mend": runbook("""
     - id: fleet
       foreach: {in: targets, waves: ["100%"]}
       steps:
@@ -21,7 +29,10 @@ FILES = house(settings=RISK, rules={"down": PER}, runbooks={"mend": runbook("""
           with: {unit: "${target.name}"}
           effect: idempotent
           timeout: 5s
-""")}, catalog=CATALOG)
+""")
+    },
+    catalog=CATALOG,
+)
 
 
 async def hold(stage: Stage) -> str:

@@ -168,6 +168,7 @@ class Engine:
         await self.outbox.load()
         await self._take_up_runs()
         self._let_go()
+        self.watching.restore(self.correlation.alerts())
         await self.steering.admit_approved()
         self.started_at = self.clock.now()
         for name, work in (
@@ -246,6 +247,7 @@ class Engine:
             ended.append(closed)
         for record in reversed(ended):  # attempts are kept oldest first
             world.tried(record)
+            self.moments.settles(record, now)
 
     async def _alerts(self, now: Instant) -> list[Alert]:
         """What fires, what began within a day (a late word about it is no new episode), and the rest of its incidents."""
@@ -549,10 +551,9 @@ class Engine:
         await self._end_requests(live)
         if decision.alert:
             self._judge_episode(decision.episode, "its run ended before it started" if unstarted else "")
-        freed = {target.ref for target in decision.targets}
-        for waiting in tuple(self.world.waiting.values()):
-            if freed & set(waiting.targets):
-                self.pipeline.now(waiting.alert, "another run on its target ended")
+        for target in decision.targets:
+            for alert in self.world.concerned(f"target:{target.ref}"):
+                self.pipeline.now(alert, "another run on its target ended")
 
     async def _end_requests(self, live: Live) -> None:
         """Requests of its steps that nobody has to answer any more."""
@@ -568,9 +569,8 @@ class Engine:
 
     async def changed(self, key: str) -> None:
         """A version was raised: what was held is judged afresh, and every run looks at its guards again."""
-        for waiting in tuple(self.world.waiting.values()):
-            if key in waiting.names or not waiting.names:
-                self.pipeline.now(waiting.alert, f"{key} changed")
+        for alert in self.world.concerned(key):
+            self.pipeline.now(alert, f"{key} changed")
         for run in tuple(self.runner.live):
             self.runner.nudge(run)
 

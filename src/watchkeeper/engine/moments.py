@@ -46,7 +46,7 @@ from watchkeeper.packs.permission import permitted
 from watchkeeper.packs.rule import SETTLE_MS, Rule
 from watchkeeper.ports import Commit, Put
 from watchkeeper.report.notices import Notice, of_end
-from watchkeeper.values import after_ms
+from watchkeeper.values import Instant, after_ms
 
 ALWAYS_ASKED_WHEN_FINISHING: Final = frozenset({"stop", "exclusion"})
 INTENT_COMPARES: Final = ("epoch", "exclusion", "freeze", "hold", "stop")
@@ -206,6 +206,26 @@ class RunMoments:
                 for each in self._world.expectations(place, self._clock.now()):
                     if each.run == record.id:
                         self._world.expect(place, replace(each, until_at=until_at))
+
+    def settles(self, record: RunRecord, now: Instant) -> None:
+        """After a start: what a run that ended before still expects, until it settled."""
+        runbook = self._situations.configuration.rulebook.runbooks.get(record.runbook)
+        rule = self._rule(record.rule)
+        if runbook is None or not runbook.expects or not record.effects or record.ended_at is None:
+            return
+        until_at = after_ms(record.ended_at, rule.limits.settle_ms if rule is not None else SETTLE_MS)
+        if until_at <= now:
+            return
+        for ref in record.targets:
+            target = self._situations.target(ref)
+            for place in {ref, target.service if target is not None else ref}:
+                name = target.name if target is not None else ref
+                self._world.expect(
+                    place,
+                    Expectation(
+                        run=record.id, runbook=runbook.name, target=name, names=runbook.expects, until_at=until_at
+                    ),
+                )
 
     def _entry(self, live: Live, event: Event) -> tuple[Entry, Content] | None:
         ids = {"run": live.run.id, "decision": live.decision.id, "incident": live.decision.incident}

@@ -159,9 +159,8 @@ class Pipeline:
     def _wake(self, keys: Iterable[str]) -> None:
         """What was held for one of these is judged afresh."""
         for key in keys:
-            for waiting in tuple(self._world.waiting.values()):
-                if key in waiting.names:
-                    self.now(waiting.alert, f"{key} changed")
+            for alert in self._world.concerned(key):
+                self.now(alert, f"{key} changed")
 
     def _unread(self, delivery: Delivery, why: str) -> Parsed:
         letter = DeadLetter(
@@ -211,7 +210,7 @@ class Pipeline:
                 bumps.add(f"dependency:{after.entity}")
             symptom = f"symptom:{after.symptom}"
             if before is None or before.state is not after.state:
-                bumps.update(name for each in self._world.waiting.values() for name in each.names if name == symptom)
+                bumps.update({symptom} if self._world.concerned(symptom) else ())
         if changes.track is not None:
             puts.append(put(changes.track, identity=f"{changes.track.group}\x1f{changes.track.fingerprint}"))
         incidents.update(dict.fromkeys(changes.incidents))

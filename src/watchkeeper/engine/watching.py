@@ -7,12 +7,14 @@ that stays away fires at the deadline it missed.
 import asyncio
 import zlib
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
 from watchkeeper.catalog.catalog import by_alias
+from watchkeeper.correlate.alert import Alert, AlertState
 from watchkeeper.engine.action import Prober
 from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.records import HealthRecord, put
@@ -23,7 +25,7 @@ from watchkeeper.ports import Commit, Put
 from watchkeeper.signals.beat import Beat, Expectation, beat_of, missed
 from watchkeeper.signals.sample import Sample, Seen, judge
 from watchkeeper.signals.signal import Signal, Standing
-from watchkeeper.values import Instant, ms_between
+from watchkeeper.values import Instant, after_ms, ms_between
 from watchkeeper.verify.judge import judge as judge_look
 from watchkeeper.verify.sample import Seen as Verdict
 
@@ -32,6 +34,7 @@ log = structlog.get_logger("watchkeeper.watching")
 BEATS_EVERY_S: Final = 0.5
 BEATS_KEPT: Final = 100
 SAMPLES_KEPT: Final = 50
+RENEW_EVERY_MS: Final = 15_000  # what goes on firing is said again so often: it was seen just now
 RECORD_EVERY_MS: Final = 30_000  # an unchanged health is written so often, so that its age survives a restart
 
 
@@ -45,13 +48,31 @@ class Watching:
         self._open_since: dict[str, Instant | None] = {}
         self._told: dict[str, tuple[str, ...]] = {}
         self._written: dict[str, Instant] = {}
+        self._said_at: dict[str, Instant] = {}
         self._polls: dict[str, asyncio.Task[None]] = {}
+
+    def restore(self, alerts: Iterable[Alert]) -> None:
+        """After a start: what a probe or a silence raised before is still open, and ends when it is well again."""
+        settings = self._world.configuration.settings
+        polls = {(poll.probe.source, poll.name) for poll in settings.polls}
+        beats = {(beat.source, beat.name): beat for beat in settings.heartbeats}
+        for alert in alerts:
+            probe, silent = alert.labels.get("probe", ""), beats.get((alert.source, alert.labels.get("beat", "")))
+            if alert.state is not AlertState.FIRING:
+                continue
+            if (alert.source, probe) in polls:
+                self._open_since[probe] = alert.starts_at
+            elif silent is not None:
+                self._since[silent.name] = after_ms(alert.starts_at, -(silent.every_ms + silent.grace_ms))
 
     async def work(self) -> None:
         self.configure()
         try:
             while True:
                 await self._heartbeats()
+                for task in self._polls.values():
+                    if task.done():
+                        task.result()  # a probe that broke ends the process, as every task of the engine does
                 await asyncio.sleep(BEATS_EVERY_S)
         finally:
             for task in self._polls.values():
@@ -71,7 +92,8 @@ class Watching:
         if "beat" not in signal.labels:
             return ()
         beat = beat_of(signal)
-        self._beats[beat.name].append(beat)
+        if beat.name in {each.name for each in self._world.configuration.settings.heartbeats}:
+            self._beats[beat.name].append(beat)
         return ()
 
     async def _heartbeats(self) -> None:
@@ -96,10 +118,12 @@ class Watching:
         """Tell the pipeline what is new: the newest statement of each episode, once."""
         fresh = [each for each in signals if each.standing is Standing.RESOLVED or each is signals[-1]]
         said = tuple(f"{each.standing.value} {each.starts_at.isoformat()}" for each in fresh)
-        if said == self._told.get(name):
+        now, last_at = self._scribe.clock.now(), self._said_at.get(name)
+        due = last_at is None or ms_between(last_at, now) >= RENEW_EVERY_MS
+        if said == self._told.get(name) and not (due and fresh and fresh[-1].standing is Standing.FIRING):
             return
-        before = set(self._told.get(name, ()))
-        self._told[name] = said
+        before = set(self._told.get(name, ())) if not due else set(said[:-1]) & set(self._told.get(name, ()))
+        self._told[name], self._said_at[name] = said, now
         await self._pipeline.say([each for each, words in zip(fresh, said, strict=True) if words not in before])
 
     async def _poll(self, poll: Poll) -> None:
@@ -120,8 +144,9 @@ class Watching:
         row.append(sample)
         judged = judge(tuple(row), poll.probe, now, self._open_since.get(poll.name))
         await self._say(f"probe {poll.name}", judged.signals[-1:])
-        firing = bool(judged.signals) and judged.signals[-1].standing is Standing.FIRING
-        self._open_since[poll.name] = judged.signals[-1].starts_at if firing else None
+        if judged.signals:  # a row that says nothing (blind looks, a first good one) leaves open what is open
+            last = judged.signals[-1]
+            self._open_since[poll.name] = last.starts_at if last.standing is Standing.FIRING else None
         if seen is not Verdict.NOTHING:
             await self._healthy(poll, seen is Verdict.HEALTHY, now, why)
 
@@ -145,9 +170,8 @@ class Watching:
 
     async def turned(self, key: str) -> None:
         """A dependency's health turned: what it held is judged afresh."""
-        for waiting in tuple(self._world.waiting.values()):
-            if key in waiting.names:
-                self._pipeline.now(waiting.alert, f"{key} changed")
+        for alert in self._world.concerned(key):
+            self._pipeline.now(alert, f"{key} changed")
 
 
 _SEEN: Final = {Verdict.HEALTHY: Seen.GOOD, Verdict.UNHEALTHY: Seen.BAD, Verdict.NOTHING: Seen.BLIND}

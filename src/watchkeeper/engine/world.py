@@ -5,14 +5,16 @@ after it. It is never trusted for permission: admission and every intent compare
 """
 
 from collections import defaultdict, deque
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec import Struct
 
 from watchkeeper.approve.approval import Approval
 from watchkeeper.approve.people import Grant
-from watchkeeper.decide.decision import Decision
+from watchkeeper.decide.decide import LADDER
+from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.engine.records import HealthRecord, RunRecord, Waiting
+from watchkeeper.guards.finding import Finding, Outcome
 from watchkeeper.guards.situation import Attempt, Breaker, Clock, Deploy, Freeze, Hold, Maintenance, Stop
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.values import Instant, ms_between
@@ -49,6 +51,24 @@ class Expectation(Struct, frozen=True, kw_only=True):
     until_at: Instant | None = None
 
 
+def rests_on(decision: Decision) -> frozenset[str]:
+    """The versions that may turn a decision. One that observes or suggests turns with the ladder alone; one that held or
+    refused with what stood in the way; a request with everything, and one that acted with nothing: its run goes on.
+    """
+    match decision.verdict:
+        case Verdict.ACT:
+            matter: tuple[Finding, ...] = ()
+        case Verdict.ASK:
+            matter = decision.findings
+        case Verdict.OBSERVE | Verdict.SUGGEST:
+            matter = tuple(each for each in decision.findings if each.guard == LADDER)
+        case Verdict.HOLD | Verdict.REFUSE:
+            matter = tuple(each for each in decision.findings if each.outcome is not Outcome.PASS)
+        case other:
+            assert_never(other)
+    return frozenset(name for finding in matter for name in finding.names)
+
+
 class World:
     """Mutable, owned by the engine's loop. Every method is quick; none waits."""
 
@@ -74,6 +94,7 @@ class World:
         self.failing: dict[str, set[str]] = defaultdict(set)  # entity -> alerts that say it is not well
         self._attempts: dict[str, deque[Attempt]] = defaultdict(deque)
         self._decided: dict[str, dict[str, Decided]] = {}
+        self._named: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)  # version -> (episode, rule) -> alert
         self._expected: dict[str, dict[str, Expectation]] = defaultdict(dict)
 
     def number(self, key: str) -> int:
@@ -81,8 +102,13 @@ class World:
 
     def remember(self, episode: str, rule: str, decided: Decided) -> None:
         if len(self._decided) >= EPISODES_MAX:
-            self._decided.pop(next(iter(self._decided)))
+            self.forget(next(iter(self._decided)))
+        before = self.decided(episode, rule)
+        if before is not None:
+            self._unname(before.decision)
         self._decided.setdefault(episode, {})[rule] = decided
+        for name in rests_on(decided.decision):
+            self._named[name][episode, rule] = decided.decision.alert
 
     def decided(self, episode: str, rule: str) -> Decided | None:
         return self._decided.get(episode, {}).get(rule)
@@ -91,7 +117,18 @@ class World:
         return self._decided.get(episode, {})
 
     def forget(self, episode: str) -> None:
-        self._decided.pop(episode, None)
+        for decided in self._decided.pop(episode, {}).values():
+            self._unname(decided.decision)
+
+    def _unname(self, decision: Decision) -> None:
+        for name in rests_on(decision):
+            self._named[name].pop((decision.episode, decision.rule), None)
+            if not self._named[name]:
+                del self._named[name]
+
+    def concerned(self, key: str) -> tuple[str, ...]:
+        """Alerts whose last decision rests on a version, each once: they are judged afresh when it moves."""
+        return tuple(dict.fromkeys(self._named.get(key, {}).values()))
 
     def open_run(self, record: RunRecord) -> None:
         self.runs[record.id] = record
