@@ -81,9 +81,9 @@ def demo(*, keep: bool = False, fast: bool = False) -> int:
     Parameters
     ----------
     keep
-        Leave it running afterwards, to look around.
+        Stay up afterwards, to look around.
     fast
-        Shorter pauses.
+        End at once, in a terminal too.
     """
     try:
         story = importlib.import_module("watchkeeper.demo.story")
