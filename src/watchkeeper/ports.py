@@ -93,6 +93,7 @@ class Commit(Struct, frozen=True, kw_only=True):
 
     `expects`: (version key, number) that must be current; a key never bumped is 0. `bumps`: version keys to raise.
     `releases`: runs whose concurrency claims end (window claims stay until their window closes).
+    `voids`: runs whose claims all end, those of a window too: they ended without an effect, so they were no attempt.
     `entries`: sealed ledger entries, pending until the sequencer integrates them, in commit order.
     `accepts`: deliveries to keep; `taken`: delivery ids that were taken apart.
     Then all is applied in the order of the fields: a drop beside a put of the same document wins, a release ends
@@ -107,6 +108,7 @@ class Commit(Struct, frozen=True, kw_only=True):
     appends: tuple[Append, ...] = ()
     claims: tuple[Claim, ...] = ()
     releases: tuple[str, ...] = ()
+    voids: tuple[str, ...] = ()
     entries: tuple[tuple[Entry, Content], ...] = ()
     accepts: tuple[Delivery, ...] = ()
     taken: tuple[str, ...] = ()

@@ -155,6 +155,7 @@ async def test_each_check_refuses_all_of_its_commit_and_says_which(store, why) -
         "appends": (Append(run="run_2", number=1, body=b"e"),),
         "claims": (Claim(key="region", run="run_2", limit=5),),
         "releases": ("run_1",),
+        "voids": ("run_2",),
         "entries": (sealed(1),),
         "accepts": (delivery(),),
     }
@@ -519,6 +520,34 @@ async def test_a_released_run_gives_back_its_places_but_not_its_attempts(store) 
     await ok(store, releases=("run_1", "run_unknown"))
     await ok(store, claims=(Claim(key="host", run="run_2", limit=1),))
     assert (await no(store, claims=(Claim(key="attempts", run="run_2", limit=1, until_at=AT + HOUR),))).what == "claim"
+
+
+async def test_a_voided_run_gives_back_its_attempts_too(store) -> None:
+    """It ended without an effect, so it was no attempt."""
+    window = Claim(key="attempts", run="run_1", limit=1, until_at=AT + HOUR)
+    await ok(store, claims=(Claim(key="host", run="run_1", limit=1), window))
+    await ok(store, voids=("run_1", "run_unknown"))
+    assert await store.claims(AT) == ()
+    await ok(store, claims=(Claim(key="attempts", run="run_2", limit=1, until_at=AT + HOUR),))
+
+
+async def test_voided_released_and_claimed_in_one_write_count_as_if_one_after_the_other(store) -> None:
+    window = Claim(key="attempts", run="old", limit=2, units=2, until_at=AT + HOUR)
+    await ok(store, claims=(Claim(key="host", run="old", limit=1), window))
+    again = Claim(key="attempts", run="new", limit=2, until_at=AT + HOUR)
+    host = [Claim(key="host", run=f"run_{n}", limit=1) for n in range(2)]
+    answers = await together(
+        store,
+        commit(claims=(again,)),
+        commit(releases=("old",)),
+        commit(voids=("old",)),
+        commit(claims=(again, host[0])),
+        commit(claims=(host[1],)),
+        commit(voids=("new",)),
+        commit(voids=("run_0",), claims=(Claim(key="attempts", run="last", limit=2, units=2, until_at=AT + HOUR),)),
+    )
+    assert [isinstance(answer, Committed) for answer in answers] == [False, True, True, True, False, True, True]
+    assert [(claim.key, claim.run, claim.units) for claim in await store.claims(AT)] == [("attempts", "last", 2)]
 
 
 async def test_a_window_ends_at_its_moment(store) -> None:

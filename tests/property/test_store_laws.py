@@ -87,6 +87,7 @@ commits = st.builds(
     appends=some(st.builds(Append, run=names, number=numbers, body=bodies), 1),
     claims=some(claims),
     releases=some(names, 1),
+    voids=some(names, 1),
     entries=some(entries()),
     accepts=some(deliveries),
     taken=some(names, 1),

@@ -142,6 +142,7 @@ def size_of(commit: Commit) -> int:
         if claim.until_at is not None:
             micros(claim.until_at)
     _texts("releases", commit.releases)
+    _texts("voids", commit.voids)
     for _, content in commit.entries:
         size += 512 + len(content.body)
     for delivery in commit.accepts:

@@ -164,9 +164,14 @@ class MemoryStore:
         for claim in commit.claims:
             row = ClaimRow(key=claim.key, run=claim.run, units=claim.units, until_at=claim.until_at)
             world.claims[self._next()] = row
-        if commit.releases:
-            runs = set(commit.releases)
-            for at in [at for at, claim in world.claims.items() if claim.run in runs and claim.until_at is None]:
+        if commit.releases or commit.voids:
+            runs, void = set(commit.releases), set(commit.voids)
+            ended = [
+                at
+                for at, claim in world.claims.items()
+                if claim.run in void or (claim.run in runs and claim.until_at is None)
+            ]
+            for at in ended:
                 del world.claims[at]
         for (entry, content), body in zip(commit.entries, entries, strict=True):
             day = "" if entry.kind == Kind.ERASE else commit.at.strftime("%Y-%m-%d")

@@ -38,7 +38,7 @@ from watchkeeper.execute.run import (
     Verified,
 )
 from watchkeeper.guards.finding import Finding, Moment
-from watchkeeper.guards.order import ask, first_no, for_step
+from watchkeeper.guards.order import ROOM, ask, first_no, for_step
 from watchkeeper.guards.situation import Proposal, Situation
 from watchkeeper.ledger.entry import Content, Entry, Kind
 from watchkeeper.packs.action import ACTIONS
@@ -164,16 +164,22 @@ class RunMoments:
         record = _record(live.record, after, events)
         puts: tuple[Put, ...] = (put(record),) if record != live.record else ()
         releases: tuple[str, ...] = ()
+        voids: tuple[str, ...] = ()
         bumps: tuple[str, ...] = ()
         ended = next((event for event in events if isinstance(event, Ended)), None)
         if ended is not None:
             releases = (after.id,)
+            voids = () if record.effects else (after.id,)  # without an effect it was no attempt
             bumps = tuple(f"target:{ref}" for ref in sorted(set(record.targets)))  # who waited for it is decided afresh
+            if self._world.concerned(ROOM):
+                bumps = (ROOM, *bumps)
             notice = of_end(after.id, live.decision, ended.status, ended.why, ended.state, ended.at)
             messages = self._notices((notice,)) if notice is not None else ()
             self._messages[after.id] = messages
             puts = (*puts, *messages)
-        return Commit(at=self._clock.now(), puts=puts, bumps=bumps, releases=releases, entries=tuple(entries))
+        return Commit(
+            at=self._clock.now(), puts=puts, bumps=bumps, releases=releases, voids=voids, entries=tuple(entries)
+        )
 
     def committed(self, live: Live, events: Sequence[Event]) -> None:
         world = self._world

@@ -310,6 +310,7 @@ class Runner:
                 ),
                 claims=beside.claims,
                 releases=beside.releases,
+                voids=beside.voids,
                 entries=beside.entries,
             )
         )

@@ -47,6 +47,11 @@ _CLAIM: Final = (
     "INSERT INTO claim (position, key, run, units, until_us) "
     "SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?1)"
 )
+_LIVE: Final = (
+    "SELECT json_group_array(json_array(c.run, c.key, c.units)) FROM jsonb_each(?1) w "
+    "CROSS JOIN claim c ON c.run = w.value->>0 AND c.until_us > w.value->>1"
+)
+_VOID: Final = "DELETE FROM claim WHERE run IN (SELECT value FROM jsonb_each(?1))"
 _RELEASE: Final = f"DELETE FROM claim WHERE until_us = {FOREVER_US} AND run IN (SELECT value FROM jsonb_each(?1))"
 _VERSION: Final = (
     "INSERT INTO version (key, number) SELECT value->>0, value->>1 FROM jsonb_each(?1) WHERE true "
@@ -135,6 +140,9 @@ class Batch:
         self._claims: dict[str, list[tuple[int, str, int, int]]] = {}  # key -> (position, run, units, until)
         self._claimers: dict[str, set[str]] = {}
         self._released: dict[str, None] = {}
+        self._live: dict[str, dict[str, int]] = {}
+        self._freed_of: dict[str, dict[str, int]] = {}  # run -> what its release in this batch freed
+        self._voided: dict[str, None] = {}
         self._day_keys: dict[str, tuple[int, bytes, AESGCM]] = {}
         self._journal = Rows()
         self._entries = Rows()
@@ -159,6 +167,11 @@ class Batch:
                 for run, key, units in _ask(connection, _HELD, list(set(releases))):
                     held = self._held.setdefault(run, {})
                     held[key] = held.get(key, 0) + units
+            voids = {run: micros(commit.at) for commit in commits for run in commit.voids}
+            if voids:
+                for run, key, units in _ask(connection, _LIVE, list(voids.items())):
+                    live = self._live.setdefault(run, {})
+                    live[key] = live.get(key, 0) + units
         expected: dict[str, set[str]] = {}
         for commit in commits:
             for put in commit.puts:
@@ -217,7 +230,10 @@ class Batch:
             self._claims.setdefault(claim.key, []).append((self._next(), claim.run, claim.units, until_us))
             self._claimers.setdefault(claim.run, set()).add(claim.key)
         for run in commit.releases:
-            self._release(run)
+            if run not in commit.voids:
+                self._release(run)
+        for run in commit.voids:
+            self._void(run)
         if commit.entries:
             at_us = micros(commit.at)
             for (entry, content), body in zip(commit.entries, leaves, strict=True):
@@ -250,10 +266,20 @@ class Batch:
 
     def _release(self, run: str) -> None:
         self._released[run] = None
-        for key, units in self._held.pop(run, {}).items():
+        self._freed_of[run] = self._held.pop(run, {})
+        for key, units in self._freed_of[run].items():
             self._freed[key] = self._freed.get(key, 0) + units
         for key in self._claimers.pop(run, ()):
             self._claims[key] = [claim for claim in self._claims[key] if claim[1] != run or claim[3] != FOREVER_US]
+
+    def _void(self, run: str) -> None:
+        self._voided[run] = None
+        self._held.pop(run, None)
+        already = self._freed_of.pop(run, {})
+        for key, units in self._live.pop(run, {}).items():
+            self._freed[key] = self._freed.get(key, 0) + units - already.get(key, 0)
+        for key in self._claimers.pop(run, ()):
+            self._claims[key] = [claim for claim in self._claims[key] if claim[1] != run]
 
     def _seal(self, commit: Commit, entry: Entry, content: Content, body: bytes, at_us: int) -> None:
         number, key = self._day_key(day_of(entry, commit.at))
@@ -302,6 +328,8 @@ class Batch:
             run(_JOURNAL, self._journal.bound())
         if self._released:
             run(_RELEASE, (_json(list(self._released)),))
+        if self._voided:
+            run(_VOID, (_json(list(self._voided)),))
         claims = [(at, key, *rest) for key, found in self._claims.items() for at, *rest in found]
         if claims:
             run(_CLAIM, (_json(claims),))
