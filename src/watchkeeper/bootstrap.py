@@ -288,7 +288,7 @@ async def _not_behind(sequencer: Sequencer, path: Path) -> None:
     compared = await sequencer.against(text)
     if compared.fault is not None:
         raise Untrusted(
-            f"the store does not go with the checkpoint kept in {path}: {compared.fault.sentence} If the store was "
+            f"the store does not go with the checkpoint kept in {path}: {compared.fault.sentence}. If the store was "
             f"restored on purpose, move that file away and start again; until then nothing is acted upon"
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,7 +16,7 @@ from watchkeeper.errors import InDoubt, Rejected, Unavailable
 from watchkeeper.report.notices import Notice
 
 TIMEOUT_MS: Final = 10_000
-SMTP_PORT: Final = 25
+PORTS: Final = {"smtp": 25, "smtps": 465}
 
 Reveal = Callable[[str, str], Awaitable[str]]  # (store, path) -> value
 
@@ -62,19 +63,22 @@ class Webhook:
 
 
 class Email:
-    """By SMTP at `via` (host:port). Without a user the server is trusted as it is; with one STARTTLS is required."""
+    """By SMTP at `via`: smtp://host[:port], or smtps:// for TLS from the first byte. With a user STARTTLS is required."""
 
     def __init__(self, reveal: Reveal) -> None:
         self._reveal = reveal
 
     async def tell(self, notice: Notice, route: Mapping[str, Any]) -> None:
-        host, _, port = str(route.get("via", "")).rpartition(":")
+        parts = urlsplit(str(route.get("via", "")))
+        if parts.scheme not in PORTS or not parts.hostname:
+            raise Rejected(f"route {route.get('name')}: via {route.get('via')!r} is not smtp://host:port")
         user = str(route.get("user", ""))
         password = await _value(route.get("secret"), self._reveal)
+        implicit = parts.scheme == "smtps"
         server = MailServer(
-            host=host or str(route.get("via", "")),
-            port=int(port) if host and port.isdecimal() else SMTP_PORT,
-            security=Security.STARTTLS if user else Security.NONE,
+            host=parts.hostname,
+            port=parts.port or PORTS[parts.scheme],
+            security=Security.IMPLICIT if implicit else Security.STARTTLS if user else Security.NONE,
             user=user,
             password=Secret(password) if password else None,
         )

@@ -32,7 +32,10 @@ MISSPELT_RATIO_MIN: Final = 0.8  # so near to a known name that it was probably 
 
 # What a condition sees of a target beside its attributes; an attribute may not stand in front of one.
 TARGET_WORDS: Final = frozenset(
-    ("ref", "kind", "name", "namespace", "type", "lifecycle", "owner", "system", "env", "environment", "region", "tier")
+    (
+        *("ref", "kind", "name", "namespace", "type", "lifecycle", "owner", "system", "env", "environment", "region"),
+        *("tier", "service", "zone", "production", "reach", "automation"),
+    )
 )
 
 _WORD: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")

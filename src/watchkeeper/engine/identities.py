@@ -21,6 +21,7 @@ from watchkeeper.ports import Commit, Committed
 from watchkeeper.values import Instant, after_ms
 
 ROLES: Final = ("viewer", "operator", "approver", "admin")
+BESIDE: Final = ("emergency", "metrics")  # each gives its one permission, beside the ladder of the others
 IDENTITIES_MAX: Final = 10_000
 TOKENS_MAX: Final = 50_000
 NAME_CHARS_MAX: Final = 100
@@ -112,8 +113,8 @@ class Identities:
         if not name or len(name) > NAME_CHARS_MAX or not name.isprintable() or " " in name:
             return invalid("name", f"1 to {NAME_CHARS_MAX} printable characters without spaces")
         for role in roles:
-            if role not in ROLES:
-                return invalid("roles", f"{role!r} is none of {', '.join(ROLES)}")
+            if role not in (*ROLES, *BESIDE):
+                return invalid("roles", f"{role!r} is none of {', '.join((*ROLES, *BESIDE))}")
         if not roles:
             return invalid("roles", f"name at least one of {', '.join(ROLES)}")
         if self.named(name) is not None:

@@ -21,7 +21,6 @@ from watchkeeper.signals.priority import priority_of
 from watchkeeper.signals.signal import Delivery, Parsed, Source
 
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024
-PENDING_MAX: Final = 200_000  # deliveries accepted and not yet taken apart
 HEADERS_KEPT: Final = ("content-type",)
 
 
@@ -42,7 +41,7 @@ class Intake:
         self, source: str, format_: str, body: bytes, headers: Mapping[str, str] | None = None, name: str = ""
     ) -> Accepted:
         """Scrub, store, and only then answer. Raises Unavailable under pressure, Malformed for what cannot be anything."""
-        if self.pending >= PENDING_MAX:
+        if self.pending >= self._world.configuration.settings.limits.deliveries_max:
             raise Unavailable(f"{self.pending} deliveries wait to be taken apart; send it again")
         if not body.strip():
             raise Malformed("", "the body is empty")

@@ -126,7 +126,7 @@ class Limits:
         return await self._lift(actor, self._world.freezes, identity, reason, "freeze", Kind.FREEZE)
 
     async def resume(self, actor: Actor, identity: str, reason: str) -> Stop | No:
-        """Starting again is hard on purpose: a reason is needed, and the door asks for the admin role."""
+        """Starting again is hard on purpose: a reason is needed, and the door asks for a higher role."""
         if no := _bad_reason(reason):
             return no
         return await self._lift(actor, self._world.stops, identity, reason, "stop", Kind.RESUME)

@@ -22,7 +22,20 @@ ROUTES_MAX: Final = 100
 RECIPIENTS_MAX: Final = 50
 TELL_AFTER_MAX_MS: Final = 3_600_000
 WORDS: Final = ("severity", "service", "team", "kind")
-KINDS: Final = ("ask", "hold", "refuse", "act", "in_doubt", "ended", "lapsed", "health", "test")
+# What a notice may be about, in the words of `report.notices.NoticeKind` (a test holds the two together).
+KINDS: Final = (
+    "ask",
+    "held",
+    "refused",
+    "escalated",
+    "in_doubt",
+    "run_failed",
+    "run_ended",
+    "lapsed",
+    "broken_rule",
+    "stopped",
+    "test",
+)
 _URL: Final = re.compile(r"https?://[^\s/@]+(?:/\S*)?")
 _MAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _VIA: Final = re.compile(r"smtps?://[^\s/@]+")
