@@ -7,6 +7,7 @@ their outbox, and alerts by judging again what has no decision yet.
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -53,6 +54,7 @@ from watchkeeper.execute import machine
 from watchkeeper.execute.recover import recover
 from watchkeeper.execute.run import Answered, Asked, Doubt, Event, NoLongerNeeded, Request, Status, StepStatus
 from watchkeeper.execute.state import Run
+from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.settings import routes_for
@@ -60,7 +62,7 @@ from watchkeeper.ports import Commit, Committed, Put, Store
 from watchkeeper.report.notices import Notice, NoticeKind, of_decision, of_doubt
 from watchkeeper.report.scrub import Scrubber
 from watchkeeper.signals.signal import DeadLetter, Kind
-from watchkeeper.values import Instant, after_ms, ms_between
+from watchkeeper.values import SEVERITY_ORDER, Instant, after_ms, ms_between
 
 log = structlog.get_logger("watchkeeper.engine")
 
@@ -69,6 +71,8 @@ TICK_S: Final = 0.25
 FORGET_EVERY_S: Final = 60.0
 PRUNE_EVERY_S: Final = 3600.0  # deliveries past their retention, and claim windows that closed
 DECISIONS_READ_MAX: Final = 50_000
+ROOM_LOOKED_AT: Final = 64  # of those that wait for a run's place
+ROOM_WOKEN: Final = 4  # more than one: the first may be kept out by another limit
 ALERTS_READ_MAX: Final = 50_000
 
 
@@ -411,14 +415,18 @@ class Engine:
             if waiting.episode != alert and self._fires(waiting.episode):
                 self._judge_episode(waiting.episode, "one of its alerts resolved")
                 continue
-            self.world.waiting.pop(waiting.id, None)
-            self._later(put(replace(waiting, open=False, closed_why=why)))
+            self.let_go(waiting.id, why)
         self.outbox.drop(alert, why)
         for live in tuple(self.runner.live.values()):
             episode = live.decision.episode
             concerns = live.decision.alert == alert or (episode != alert and self._is_of(alert, episode))
             if concerns and not live.run.no_longer_needed and not (episode != alert and self._fires(episode)):
                 live.mailbox.put_nowait(NoLongerNeeded(at=self.clock.now(), why=why))
+
+    def let_go(self, waiting: str, why: str) -> None:
+        found = self.world.waiting.pop(waiting, None)
+        if found is not None:
+            self._later(put(replace(found, open=False, closed_why=why)))
 
     def _is_of(self, alert: str, episode: str) -> bool:
         return bool(episode) and self.correlation.incident_id_of(alert) == episode
@@ -554,6 +562,14 @@ class Engine:
         for target in decision.targets:
             for alert in self.world.concerned(f"target:{target.ref}"):
                 self.pipeline.now(alert, "another run on its target ended")
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """The place of a run is free. A few of those that wait for one are judged: the most severe, then the first."""
+        first = tuple(islice(self.world.concerned(ROOM), ROOM_LOOKED_AT))
+        alerts = [alert for identity in first if (alert := self.correlation.alert(identity)) is not None]
+        for alert in sorted(alerts, key=lambda each: SEVERITY_ORDER.index(each.severity))[:ROOM_WOKEN]:
+            self.pipeline.now(alert.id, "there is room")
 
     async def _end_requests(self, live: Live) -> None:
         """Requests of its steps that nobody has to answer any more."""

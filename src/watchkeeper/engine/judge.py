@@ -32,6 +32,7 @@ from watchkeeper.execute.bindings import parameters
 from watchkeeper.execute.run import Opened, Plan
 from watchkeeper.guards.autonomy import mode_of
 from watchkeeper.guards.finding import Finding, Outcome
+from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import AlertFacts, Proposal, Situation, Target
 from watchkeeper.ledger.entry import Kind
 from watchkeeper.packs.expression import Known
@@ -88,6 +89,9 @@ class Seats(Protocol):
     def approval_ended(self, approval: Approval) -> None:
         """It lapsed or became void: store that and take it off the table."""
 
+    def let_go(self, waiting: str, why: str) -> None:
+        """A held proposal is not wanted any more."""
+
     def untell(self, decision: str, why: str) -> bool:
         """Drop what was to be told later of a decision; True when nobody had been told yet."""
 
@@ -119,6 +123,7 @@ class Judge:
             )
             return []
         matched = self._matching(facts, alert, now)
+        self._unmatched(alert, facts, {rule.name for rule, _ in matched})
         found: list[Judged] = []
         for rule, row in matched:
             judged = await self._rule(rule, row, alert, facts, matched, now, because=because, asked_by=asked_by)
@@ -139,6 +144,13 @@ class Judge:
                     pass
         found.sort(key=lambda pair: (-pair[0].priority, pair[0].name))
         return found
+
+    def _unmatched(self, alert: Alert, facts: AlertFacts, matched: set[str]) -> None:
+        """What a rule held that left the configuration, or whose conditions hold no more, waits for nothing."""
+        for episode in {alert.id, facts.incident}:
+            for name, last in self._world.decided_of(episode).items():
+                if name not in matched and last.decision.verdict is Verdict.HOLD and last.decision.alert == alert.id:
+                    self._seats.let_go(waiting_id(last.decision), "The rule does not match any more.")
 
     async def _rule(
         self,
@@ -228,7 +240,8 @@ class Judge:
             if self._answers(proposal):
                 situation = self._bound(proposal, situation)
             if attempt == TRIES_MAX and refused is not None:
-                situation = replace(situation, unread={**situation.unread, "attempts": f"contention: {refused.why}"})
+                versions = {**situation.versions, ROOM: self._world.number(ROOM)}
+                situation = replace(situation, contended=refused.why, versions=versions)
             decision = decide(
                 proposal,
                 situation,

@@ -56,6 +56,8 @@ ORDER: Final[tuple[Guard, ...]] = (
     autonomy,
 )
 
+ROOM: Final = "room"  # a version that is raised when a run ends and something waits for its place
+
 NAMES: Final = tuple(guard.__name__ for guard in ORDER)
 
 AT: Final[dict[Moment, tuple[Guard, ...]]] = {
@@ -71,6 +73,8 @@ def ask(moment: Moment, proposal: Proposal, situation: Situation) -> tuple[Findi
     findings = tuple([guard(proposal, situation) for guard in AT[moment]])
     if situation.unread:
         findings = tuple([_unread(finding, situation) for finding in findings])
+    if situation.contended:
+        findings = tuple([_contended(finding, situation) for finding in findings])
     return findings
 
 
@@ -93,6 +97,20 @@ def first_no(findings: tuple[Finding, ...], answered: tuple[str, ...] = ()) -> F
             if finding.outcome is outcome and not (outcome is Outcome.ASK and answer_key(finding) in answered):
                 return finding
     return None
+
+
+def _contended(finding: Finding, situation: Situation) -> Finding:
+    """Limits are claimed, not checked: what found no room waits for some, and says whose it is (SEMANTICS 3)."""
+    if finding.guard != attempts.__name__ or finding.outcome is Outcome.REFUSE:
+        return finding
+    return Finding(
+        guard=finding.guard,
+        outcome=Outcome.HOLD,
+        reason=f"Contention: {clipped(situation.contended)}.",
+        evidence={"contention": True},
+        names=(*finding.names, ROOM),
+        change="Another run ends, and there is room; it is then decided afresh.",
+    )
 
 
 def _unread(finding: Finding, situation: Situation) -> Finding:

@@ -254,6 +254,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     `unread` maps a guard's name to why a configured input of it could not be read: that guard cannot pass.
     `untrusted` is why the pack may not be used here (revoked, unsigned, a trust the environment refuses); "" when it may,
     and `trusted_pack` then says how that was established. `denied` is authorization's own sentence.
+    `contended` is what admission refused, time after time, when this was to act.
     `answered` are the findings that approvals answered (`guards.finding.answer_key`). `local_allowed`: whether
     `via: local` may act in production.
     """
@@ -297,3 +298,4 @@ class Situation(Struct, frozen=True, kw_only=True):
     unread: dict[str, str] = {}
     untrusted: str = ""
     local_allowed: bool = False
+    contended: str = ""

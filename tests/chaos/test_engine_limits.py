@@ -1,0 +1,88 @@
+"""SEMANTICS 3: limits are claimed. A burst never passes them, and everything gets its turn."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from stage import ALICE, SETTINGS, Stage, house, play, services
+
+from watchkeeper.engine.answer import No
+from watchkeeper.guards.situation import Scope
+
+COUNT = 50
+NAMES = tuple(f"svc-{number}" for number in range(COUNT))
+TIGHT = SETTINGS + "limits: {runs: {service: 2, region: 8, global: 5}}\n"
+
+
+def test_a_burst_of_fifty_alerts_never_runs_more_than_five_and_all_get_their_turn() -> None:
+    most = 0
+
+    async def scene(stage: Stage) -> None:
+        nonlocal most
+        stage.theatre.takes_s = {"drain": 0.5, "restart": 0.5}
+        for name in NAMES:
+            await stage.fire("Down", name)
+        waited = 0.0
+        while len(await stage.runs(state="closed")) < COUNT:
+            most = max(most, len(stage.on.world.runs), len(await stage.runs(state="open")))
+            await stage.passes(0.1)
+            waited += 0.1
+            assert waited < 60, f"{len(await stage.runs(state='closed'))} of {COUNT} after a minute"
+        assert Counter(each.target.name for each in stage.theatre.sent if each.target) == Counter(
+            {name: 2 for name in NAMES}
+        )
+        left = [claim for claim in await stage.store.claims(stage.clock.now()) if claim.until_at is None]
+        assert left == []
+
+    play(scene, Stage(house(catalog=services(*NAMES), settings=TIGHT)))
+    assert most == 5
+
+
+def test_after_a_crash_in_a_burst_everything_still_gets_its_turn() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.theatre.takes_s = {"drain": 0.5, "restart": 0.5}
+        for name in NAMES[:15]:
+            await stage.fire("Down", name)
+        await stage.passes(0.3)
+        await stage.crash()
+        assert len(stage.on.world.runs) <= 5
+        found = await stage.ended(15, within_s=200)
+        assert {each.status for each in found} <= {"succeeded"}
+
+    play(scene, Stage(house(catalog=services(*NAMES[:15]), settings=TIGHT)))
+
+
+@pytest.mark.parametrize(
+    ("scope", "field"),
+    [
+        (Scope(service="component:default/nothing"), "scope.service"),
+        (Scope(entity="nothing"), "scope.entity"),
+        (Scope(environment="moon"), "scope.environment"),
+        (Scope(region="moon"), "scope.region"),
+        (Scope(system="nothing"), "scope.system"),
+        (Scope(tier="tin"), "scope.tier"),
+        (Scope(rule="shop/none"), "scope.rule"),
+    ],
+)
+def test_a_scope_that_covers_nothing_is_refused(scope: Scope, field: str) -> None:
+    async def scene(stage: Stage) -> None:
+        no = await stage.on.limits.stop(ALICE, scope, "oops")
+        assert isinstance(no, No)
+        assert (no.status, no.more) == (400, {"field": field})
+        assert await stage.store.count("stop") == 0
+
+    play(scene)
+
+
+def test_a_stop_that_returned_is_never_passed_by_an_intent() -> None:
+    async def scene(stage: Stage) -> None:
+        for name in NAMES[:10]:
+            await stage.fire("Down", name)
+        await asyncio.sleep(0)
+        await stage.on.limits.stop(ALICE, Scope(), "now")
+        sent = len(stage.theatre.sent)
+        under_way = sum(len(live.in_flight) for live in stage.on.runner.live.values())
+        await stage.passes(120)
+        assert len(stage.theatre.sent) <= sent + under_way
+
+    play(scene, Stage(house(catalog=services(*NAMES[:10]))))

@@ -1,0 +1,175 @@
+"""What a process that starts again knows of what the last one saw."""
+
+from datetime import timedelta
+
+from stage import ALICE, Stage, component, house, play, rule
+
+from watchkeeper.correlate.alert import Alert
+from watchkeeper.correlate.incident import Incident
+from watchkeeper.guards.situation import Scope
+
+
+def test_a_late_word_about_an_episode_that_is_over_is_no_new_episode() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.fire("Down", "web")
+        await stage.ended()
+        await stage.fire("Down", "web", status="resolved")
+        await stage.passes(2)
+        await stage.crash()
+        (before,) = await stage.all(Alert)
+        stage.clock.skew_ms -= 0
+        assert stage.on.correlation.alert(before.id) == before
+        assert before.state == "resolved"
+
+    play(scene)
+
+
+def test_an_incident_keeps_its_name_when_its_first_alert_is_over() -> None:
+    catalog = "---".join((component("db"), component("web", spec=", dependsOn: [component:db]")))
+
+    async def scene(stage: Stage) -> None:
+        await stage.fire("Down", "db")
+        await stage.fire("Down", "web")
+        await stage.passes(1)
+        await stage.fire("Down", "db", status="resolved")
+        await stage.passes(1)
+        (before,) = await stage.all(Incident, state="open")
+        await stage.crash()
+        await stage.fire("Down", "web")
+        await stage.passes(1)
+        (after,) = await stage.all(Incident, state="open")
+        assert (after.id, after.alerts) == (before.id, before.alerts)
+
+    play(scene, Stage(house(catalog=catalog), trusted=()))
+
+
+def test_what_resolved_while_nobody_listened_lapses_at_the_start() -> None:
+    async def scene(stage: Stage) -> None:
+        until_at = stage.clock.now() + timedelta(minutes=30)
+        await stage.on.limits.hold(ALICE, Scope(), until_at, "looking")
+        await stage.fire("Down", "web")
+        await stage.decided()
+        stage.on.seats_silent = True
+        for task in stage.on._tasks:
+            task.cancel()
+        await stage.fire("Down", "web", status="resolved")
+        await stage.crash()
+        await stage.passes(2)
+        assert await stage.proposals() == []
+        await stage.passes(200)
+        assert stage.subjects("held") == [], "what is over is no news"
+
+    play(scene)
+
+
+def test_a_run_whose_alert_resolved_in_the_crash_is_told_before_it_goes_on() -> None:
+    async def scene(stage: Stage) -> None:
+        for live in [await _queued(stage)]:
+            assert live.status == "queued"
+        await stage.crash()
+        (run,) = await stage.ended()
+        assert (run.status, run.why) == ("lapsed", "no longer needed: The alert resolved.")
+        assert stage.theatre.sent == []
+
+    play(scene)
+
+
+async def _queued(stage: Stage) -> object:
+    """A run that was admitted and did not start, and whose alert is over in the store."""
+    from watchkeeper.engine.records import put
+    from watchkeeper.ports import Commit
+
+    stage.on.runner.take = lambda _: None
+    await stage.fire("Down", "web")
+    await stage.decided()
+    (run,) = await stage.runs()
+    for task in stage.on._tasks:
+        task.cancel()
+    await stage.fire("Down", "web", status="resolved")
+    alert = stage.on.correlation.alert(run.alert)
+    row = (await stage.store.deliveries(10))[0]
+    parsed = stage.on.pipeline._reader.read(row)
+    changes = stage.on.correlation.apply(parsed.signals[0], alert.mapped)
+    after = changes.alerts[0][1]
+    await stage.store.commit(Commit(at=stage.clock.now(), puts=(put(after),), taken=(row.id,)))
+    return run
+
+
+def test_holds_stops_and_grants_stand_after_a_restart() -> None:
+    async def scene(stage: Stage) -> None:
+        stop = await stage.on.limits.stop(ALICE, Scope(), "wrong")
+        await stage.fire("Down", "web")
+        await stage.decided()
+        await stage.crash()
+        await stage.passes(120)
+        assert set(await stage.verdicts()) == {"hold"}
+        await stage.on.limits.resume(ALICE, stop.id, "right again")
+        await stage.ended(within_s=10)
+
+    play(scene)
+
+
+def test_a_configuration_that_became_active_re_maps_alerts_and_running_runs_keep_theirs() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.theatre.takes_s["drain"] = 3
+        await stage.fire("Down", "web")
+        await stage.fire("Down", "new")
+        await stage.until(lambda: stage.theatre.sent)
+        assert (await stage.decisions(verdict="observe"))[0].rule == "shop/down"
+        (run,) = await stage.runs()
+        catalog = "---".join((component("web"), component("new")))
+        stage.files = house(rules={"down": rule(), "other": rule("Other")}, catalog=catalog)
+        applied = await stage.on.changes.apply(ALICE, stage.on.changes.plan().digest, "a new service")
+        ended = await stage.ended(2)
+        first = next(each for each in ended if each.id == run.id)
+        assert first.status == "succeeded"
+        assert first.configuration != applied.digest
+        other = next(each for each in ended if each.id != run.id)
+        assert other.configuration == applied.digest
+        assert other.targets == ("component:default/new",)
+
+    play(scene)
+
+
+def test_a_configuration_with_errors_changes_nothing() -> None:
+    async def scene(stage: Stage) -> None:
+        before = stage.on.world.configuration.digest
+        activations = await stage.store.count("activation")
+        stage.files = {
+            **house(),
+            "packs/shop/rules/bad.yaml": b"apiVersion: watchkeeper.dev/v1\nkind: Rule\nspec: {}\n",
+        }
+        planned = stage.on.changes.plan()
+        assert planned.digest == ""
+        no = await stage.on.changes.apply(ALICE, before, "try")
+        assert no.status == 422
+        assert "the active configuration stays" in no.detail
+        assert stage.on.world.configuration.digest == before
+        assert await stage.store.count("activation") == activations
+
+    play(scene)
+
+
+def test_what_was_edited_after_the_plan_is_not_slipped_in() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.files = house(rules={"down": rule(priority=11)})
+        planned = stage.on.changes.plan()
+        stage.files = house(rules={"down": rule(priority=12)})
+        no = await stage.on.changes.apply(ALICE, planned.digest, "more important")
+        assert (no.status, no.detail) == (409, "The files changed since they were planned: run 'wk plan' again.")
+
+    play(scene)
+
+
+def test_a_rule_that_left_the_configuration_holds_nothing_any_more() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.on.limits.hold(ALICE, Scope(), stage.clock.now() + timedelta(minutes=30), "looking")
+        await stage.fire("Down", "web")
+        await stage.decided()
+        stage.files = house(rules={"other": rule("Other")})
+        await stage.on.changes.apply(ALICE, stage.on.changes.plan().digest, "not needed")
+        await stage.passes(70)
+        assert await stage.proposals() == []
+        assert stage.theatre.sent == []
+
+    play(scene)
