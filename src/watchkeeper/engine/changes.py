@@ -6,7 +6,7 @@ the digest of that plan: what was edited in between is not slipped in.
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -25,6 +25,7 @@ from watchkeeper.ports import Commit, Committed, Put, Store
 Files = Mapping[str, bytes]
 ReadFolder = Callable[[], Files]
 Compile = Callable[[Files], Compiled]
+Aside = Callable[..., Awaitable[Any]]  # runs a long computation beside the loop: the lease must be renewed meanwhile
 
 PROBLEMS_SHOWN_MAX: Final = 50
 
@@ -47,7 +48,9 @@ class Changes:
         activated: Callable[[Configuration], Awaitable[None]],
         read_folder: ReadFolder,
         compile_files: Compile,
+        aside: Aside,
     ) -> None:
+        self._aside = aside
         self._scribe, self._world, self._activated = scribe, world, activated
         self._read_folder, self._compile = read_folder, compile_files
 
@@ -83,8 +86,8 @@ class Changes:
 
     async def apply(self, actor: Actor, digest: str, reason: str) -> Activation | No:
         """Make the planned configuration the active one. Nothing is half-applied: one commit, or none."""
-        files = self._read_folder()
-        compiled = self._compile(files)
+        files = await self._aside(self._read_folder)
+        compiled: Compiled = await self._aside(self._compile, files)
         if compiled.configuration is None:
             errors = [str(problem) for problem in compiled.problems if problem.severity is ProblemSeverity.ERROR]
             return No(
@@ -119,7 +122,7 @@ class Changes:
 
     async def compiled(self, digest: str) -> Configuration | None:
         """A configuration that was active once, for the runs it started."""
-        return await stored(self._scribe.store, self._compile, digest)
+        return await stored(self._scribe.store, self._compile, digest, self._aside)
 
 
 def activation(
@@ -153,7 +156,7 @@ async def newest(store: Store) -> Activation | None:
     return read(page.items[0], Activation) if page.items else None
 
 
-async def stored(store: Store, compile_files: Compile, digest: str) -> Configuration | None:
+async def stored(store: Store, compile_files: Compile, digest: str, aside: Aside) -> Configuration | None:
     """Compile a configuration from the store. None when it was never active here."""
     after: str | None = None
     while True:
@@ -161,7 +164,8 @@ async def stored(store: Store, compile_files: Compile, digest: str) -> Configura
         for row in page.items:
             found = read(row, Activation)
             if found.digest == digest:
-                return compile_files(await files_of(store, found)).configuration
+                compiled: Compiled = await aside(compile_files, await files_of(store, found))
+                return compiled.configuration
         after = page.next
         if after is None:
             return None

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from watchkeeper.approve.approval import Approval, State, lapse, request_step
 from watchkeeper.approve.approval import Present as Standing
-from watchkeeper.approve.people import Grant
+from watchkeeper.approve.people import Actor, Grant
 from watchkeeper.correlate.alert import Alert, AlertState, state_at
 from watchkeeper.correlate.correlation import Correlation
 from watchkeeper.correlate.incident import Incident
@@ -24,7 +24,7 @@ from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import DECIDE_REV, Decision, Verdict
 from watchkeeper.engine.action import Action, Channel, Prober
 from watchkeeper.engine.answer import No, changed, missing
-from watchkeeper.engine.changes import Changes, Compile, ReadFolder
+from watchkeeper.engine.changes import Aside, Changes, Compile, ReadFolder
 from watchkeeper.engine.clock import Clock, ClockGuard
 from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.identities import Identities
@@ -58,6 +58,7 @@ from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.settings import routes_for
+from watchkeeper.ledger.entry import Kind as EntryKind
 from watchkeeper.ports import Commit, Committed, Put, Store
 from watchkeeper.report.notices import Notice, NoticeKind, of_decision, of_doubt
 from watchkeeper.report.scrub import Scrubber
@@ -98,6 +99,7 @@ class Engine:
         versions: Mapping[str, str],
         sequencer: Sequencer,
         programs: Programs | None = None,
+        aside: Aside = asyncio.to_thread,
     ) -> None:
         self.store, self.clock, self.lease = store, clock, lease
         self.leaser = leaser
@@ -150,7 +152,7 @@ class Engine:
         )
         self.watching = Watching(self.scribe, self.world, self.pipeline, prober)
         self.incidents = Incidents(self.scribe, self.correlation, self.tell)
-        self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files)
+        self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files, aside)
         self._clock_guard = ClockGuard()
         self._end_leftover = end_leftover
         self._tasks: list[asyncio.Task[None]] = []
@@ -340,9 +342,7 @@ class Engine:
             last = approval.answers[-1]
             yes = approval.state is State.APPROVED
             found.append(
-                Answered(
-                    at=last.at, path=view.path, approval=approval.id, approved=yes, by=last.name, why=last.comment
-                )
+                Answered(at=last.at, path=view.path, approval=approval.id, approved=yes, by=last.name, why=last.comment)
             )
         return found
 
@@ -705,7 +705,7 @@ class Engine:
             wrong["clock"] = self.world.clock.why
         return not wrong, wrong
 
-    async def replay_dead_letter(self, identity: str) -> str | No:
+    async def replay_dead_letter(self, identity: str, actor: Actor) -> str | No:
         """Take a dead letter's delivery apart again, after what was wrong was mended."""
         row = await self.store.get("dead_letter", identity)
         if row is None:
@@ -719,7 +719,10 @@ class Engine:
             still = next(each for each in parsed.dead if each.path == letter.path)
             return changed(f"it still cannot be read: {still.path}: {still.why}")
         await self.pipeline.say([signal for signal in parsed.signals if signal.kind is Kind.ALERT])
-        await self.scribe.commit(Commit(at=self.clock.now(), puts=(put(letter, state="replayed"),)))
+        entry = self.scribe.entry(
+            EntryKind.DEAD_LETTER_REPLAYED, {"letter": identity, "delivery": delivery.id}, actor=actor.name
+        )
+        await self.scribe.commit(Commit(at=self.clock.now(), puts=(put(letter, state="replayed"),), entries=(entry,)))
         return delivery.id
 
 
