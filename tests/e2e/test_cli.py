@@ -510,7 +510,8 @@ def test_plan_shows_what_apply_makes_active_and_only_that(node: Up) -> None:
     sound = book.read_text()
     assert "Nothing differs" in wk(home, "plan").out
     book.write_text(sound.replace("timeout: 30s", "timeout: 40s"))
-    assert "1 file differs from what is active" in wk(home, "status").out
+    # The node looks at its folder every two seconds.
+    until(lambda: "1 file differs from what is active" in wk(home, "status").out, "the difference is told")
     plan = wk(home, "plan")
     assert plan.code == 0
     assert "starter/look" in plan.out
