@@ -1,6 +1,7 @@
 """Runs that start a pack's program, on a real node over its own store: from the page that explains it, and under change."""
 
 import asyncio
+import hashlib
 import os
 import re
 from datetime import UTC, datetime
@@ -11,8 +12,9 @@ import pytest
 from watchkeeper import bootstrap
 from watchkeeper.approve.people import Actor
 from watchkeeper.engine.answer import No
-from watchkeeper.engine.records import RunRecord, read
+from watchkeeper.engine.records import FileBlob, RunRecord, put, read
 from watchkeeper.home.starter import starter
+from watchkeeper.ports import Commit
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-an-action.md"
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
@@ -96,7 +98,11 @@ class Running:
         return found
 
     async def ended(self, run):
+        """Durably, and let go of: until then its target is busy."""
+
         async def look():
+            if run in self.node.engine.runner.live:
+                return None
             row = await self.node.store.get("run", run)
             record = read(row, RunRecord) if row is not None else None
             return record if record is not None and not record.open else None
@@ -205,6 +211,21 @@ async def test_one_flipped_bit_fails_the_step_as_untrusted_and_nothing_is_retrie
     assert "does not hold the bytes that were applied; nothing was run" in ended.why
     assert '"error":"untrusted"' in journal
     assert '"event":"child"' not in journal
+
+
+async def test_an_altered_copy_in_the_store_is_not_started_either(tmp_path, gate):
+    home = tmp_path / "home"
+    script = waiting(gate, "old")
+    said_home(home, script)
+    gate.touch()
+    async with Running(home) as node:
+        altered = FileBlob(sha256=hashlib.sha256(script.encode()).hexdigest(), body=script.encode() + b"# more\n")
+        await node.node.store.commit(Commit(at=datetime.now(UTC), puts=(put(altered),)))
+        run = await node.run("starter/say")
+        ended = await node.ended(run)
+        journal = await node.journal(run)
+    assert "the stored copy of packs/starter/actions/say.sh is missing or altered; nothing was run" in ended.why
+    assert '"error":"untrusted"' in journal
 
 
 async def test_a_secret_that_the_program_prints_is_scrubbed_wherever_it_would_be_kept(tmp_path):

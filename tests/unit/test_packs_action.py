@@ -3,6 +3,7 @@
 import pytest
 from packs_material import SIMPLE, SIMPLE_RUNBOOK, changed, packs
 
+from watchkeeper.packs.json_schema import DEPTH_MAX, checker, schema_fault
 from watchkeeper.packs.rule import Risk
 from watchkeeper.packs.runbook import Effect, Via
 
@@ -130,3 +131,52 @@ def test_what_is_wrong(old, new, place, words):
     problems = {f"{one.line}:{one.column}": one.message for one in found.problems if one.file == AT}
     assert place in problems, problems
     assert words in problems[place]
+
+
+REFERRING = {"type": "object", "properties": {"a": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"type": "integer"}}}
+ENDLESS = {
+    "type": "object",
+    "properties": {"a": {"$ref": "#/$defs/n"}},
+    "$defs": {"n": {"allOf": [{"$ref": "#/$defs/n"}]}},
+}
+
+
+def test_what_is_shared_stands_under_defs():
+    assert schema_fault(REFERRING) is None
+    assert checker(REFERRING)({"a": 1}) is None
+    assert checker(REFERRING)({"a": "x"}) == "a: 'x' is not of type 'integer'"
+
+
+@pytest.mark.parametrize("name", ["$ref", "$id", "pattern", "properties"])
+def test_a_property_may_be_called_like_a_word_of_the_language(name):
+    schema = {"type": "object", "properties": {name: {"type": "integer"}}}
+    assert schema_fault(schema) is None
+    assert checker(schema)({name: "x"})
+
+
+def test_a_reference_hidden_under_such_a_name_is_found():
+    hidden = {"type": "object", "properties": {"properties": {"$ref": "https://a.example/x.json"}}}
+    fault = schema_fault(hidden)
+    assert fault is not None
+    assert fault.path == ("properties", "properties", "$ref")
+
+
+def test_a_check_that_would_not_end_says_so():
+    assert "checking it does not end" in checker(ENDLESS)({"a": 1})
+    assert "checking it does not end" in schema_fault({**ENDLESS, "allOf": [{"$ref": "#/$defs/n"}]}).why
+
+
+def test_nothing_is_fetched_even_past_the_loader(monkeypatch):
+    asked = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda *args, **_: asked.append(args))
+    with pytest.raises(Exception, match=r"127\.0\.0\.1"):
+        checker({"$ref": "http://127.0.0.1:9/x.json"})({})
+    assert asked == []
+
+
+def test_a_schema_is_bounded_in_depth():
+    deep = {"type": "object"}
+    for _ in range(DEPTH_MAX - 1):
+        deep = {"type": "object", "not": deep}
+    assert schema_fault(deep) is None
+    assert "is nested deeper" in schema_fault({"type": "object", "not": deep}).why
