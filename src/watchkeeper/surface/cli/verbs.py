@@ -73,6 +73,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     _verb("store size", "record:store_size", "How large the store is.", "Record"),
     _verb("ledger", "ledger:checkpoint", "The record: verify, export, prove.", "Record", bare=True),
+    _verb("bench", "bench:bench", "What this machine does, measured and proven.", "Record"),
     _verb("completion", "completion:completion", "Completion for bash, zsh or fish.", "Record"),
     # Sub-verbs, in the order of their verbs.
     _verb("incidents show", "incidents:show", "One incident: state, times, alerts, decisions, runs.", "Look"),
