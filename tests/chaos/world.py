@@ -69,7 +69,7 @@ spec: {{type: service, lifecycle: production, owner: group:ops, system: shop}}
     return "---\n".join(parts).encode()
 
 
-class Target_:
+class Aim:
     """What one target saw. `keys` counts what took effect by idempotency key, `sent` what arrived at all."""
 
     def __init__(self, *, honours: bool) -> None:
@@ -85,8 +85,8 @@ class Fleet:
 
     def __init__(self, seed: int, services: int) -> None:
         self.random = Random(seed)
-        self.targets = {f"svc-{number}": Target_(honours=number % 2 == 0) for number in range(services)}
-        self.targets["billing"] = Target_(honours=False)
+        self.targets = {f"svc-{number}": Aim(honours=number % 2 == 0) for number in range(services)}
+        self.targets["billing"] = Aim(honours=False)
         self.moody = 0.25
         self.overlaps: list[str] = []
         self.alive = True
@@ -115,7 +115,7 @@ class Fleet:
             target.acting.discard(invocation.run)
         return {"status": 200}
 
-    def _take(self, target: Target_, verb: str, invocation: Invocation) -> None:
+    def _take(self, target: Aim, verb: str, invocation: Invocation) -> None:
         target.arrived.append((invocation.run, invocation.step, invocation.attempt))
         if target.honours and target.effects[invocation.key]:
             return
