@@ -1,6 +1,7 @@
 """SEMANTICS 5: who may answer what, for how long, and what ends a request that nobody needs any more."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from stage import ALICE, BOB, DRAIN, HEALTHY, Stage, house, play, rule, runbook
@@ -159,8 +160,6 @@ def test_a_request_lapses_when_the_configuration_changes() -> None:
 
 def test_a_hold_elsewhere_does_not_ask_a_second_time() -> None:
     async def scene(stage: Stage) -> None:
-        from datetime import timedelta
-
         found = await card(stage)
         until_at = stage.clock.now() + timedelta(minutes=3)
         await stage.on.limits.hold(ALICE, Scope(service="component:default/cart"), until_at, "looking")
@@ -176,8 +175,6 @@ def test_a_hold_elsewhere_does_not_ask_a_second_time() -> None:
 
 def test_a_hold_on_its_target_ends_the_request_and_it_is_asked_anew_after() -> None:
     async def scene(stage: Stage) -> None:
-        from datetime import timedelta
-
         await card(stage)
         hold = await stage.on.limits.hold(ALICE, Scope(), stage.clock.now() + timedelta(minutes=3), "looking")
         await stage.fire("Down", "web")
@@ -206,8 +203,6 @@ def test_what_was_approved_just_before_a_crash_is_admitted_after_it() -> None:
 
 def test_the_own_run_of_a_person_asks_in_a_freeze_and_somebody_else_answers() -> None:
     async def scene(stage: Stage) -> None:
-        from datetime import timedelta
-
         now = stage.clock.now()
         await stage.on.limits.freeze(BOB, Scope(), now, now + timedelta(hours=1), "month end")
         judged = await stage.on.steering.run(ALICE, "shop/mend", ("component:default/web",), {}, "I saw it")
@@ -225,8 +220,6 @@ def test_the_own_run_of_a_person_asks_in_a_freeze_and_somebody_else_answers() ->
 
 def test_the_own_run_of_a_person_that_is_held_is_not_kept_for_later() -> None:
     async def scene(stage: Stage) -> None:
-        from datetime import timedelta
-
         await stage.on.limits.hold(BOB, Scope(), stage.clock.now() + timedelta(minutes=2), "mine")
         judged = await stage.on.steering.run(ALICE, "shop/mend", ("component:default/web",), {}, "I saw it")
         assert judged.decision.verdict == "hold"

@@ -1,6 +1,7 @@
 """SEMANTICS 6: how a run leaves: undo, stop, a person's word, and what nobody knows."""
 
 import itertools
+from datetime import timedelta
 
 import pytest
 from stage import ALICE, DRAIN, HEALTHY, MEND, RESTART, Stage, house, play, runbook
@@ -105,8 +106,6 @@ def test_verification_that_sees_nothing_is_inconclusive_and_nothing_is_undone() 
 )
 def test_a_hold_in_the_middle_takes_effect_at_the_safe_point(on_stop: str, verbs: list[str], status: str) -> None:
     async def scene(stage: Stage) -> None:
-        from datetime import timedelta
-
         stage.theatre.takes_s["drain"] = 2
         await first_effect(stage)
         await stage.on.limits.hold(ALICE, Scope(), stage.clock.now() + timedelta(minutes=5), "mine")

@@ -89,7 +89,7 @@ class Outbox:
         """What was to be told later about an alert is no news any more."""
         for _, _, message in self._heap:
             if message.notice.get("delayed") and message.attempts == 0 and message.notice["ids"].get("alert") == alert:
-                self._dropped[message.id] = why
+                self._dropped.setdefault(message.id, why)
 
     def waits_for(self) -> set[str]:
         """The alerts about which people are to be told later."""
