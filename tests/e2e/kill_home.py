@@ -15,7 +15,7 @@ notify:
     - {name: on-call, webhook: "http://127.0.0.1:PORT/told"}
 roles:
   users: {USER: [admin]}
-limits: {runs: {service: 5, region: 500, global: 500}}
+limits: {runs: {service: 5, region: 500, global: 500}, api_requests_per_s: 10000}  # a test asks often
 """
 
 PEOPLE = """
