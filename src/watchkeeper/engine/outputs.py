@@ -32,9 +32,9 @@ class Outputs:
             kept = self._runs[run] = deque()
         chunk = Chunk(step, stream, data.decode("utf-8", "replace"))
         kept.append(chunk)
-        self._bytes[run] = self._bytes.get(run, 0) + len(data)
+        self._bytes[run] = self._bytes.get(run, 0) + _size(chunk)
         while kept and (self._bytes[run] > BYTES_PER_RUN_MAX or len(kept) > CHUNKS_PER_STEP_MAX):
-            self._bytes[run] -= len(kept.popleft().text)
+            self._bytes[run] -= _size(kept.popleft())
 
     def of(self, run: str, step: str = "") -> Iterator[Chunk]:
         for chunk in self._runs.get(run, ()):
@@ -44,3 +44,7 @@ class Outputs:
     def forget(self, run: str) -> None:
         self._runs.pop(run, None)
         self._bytes.pop(run, None)
+
+
+def _size(chunk: Chunk) -> int:
+    return len(chunk.text.encode())
