@@ -100,13 +100,6 @@ def test_everything_that_can_be_said():
     assert settings.store.disk_max == 1024**3
     assert settings.autonomy.agreement_ppm == 900_000
     assert settings.risk_ceilings == {Risk.HIGH: Mode.SUGGEST}
-    assert settings.local_in_production
-
-
-def test_local_steps_in_production_need_every_production_environment_to_say_so():
-    assert not load("{}")[0].local_in_production
-    assert not load("environments: {a: {local: true}, b: {}}")[0].local_in_production
-    assert not load("environments: {a: {production: false, local: true}}")[0].local_in_production
 
 
 def test_an_environment_counts_as_production_until_it_says_otherwise():

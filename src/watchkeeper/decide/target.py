@@ -17,6 +17,7 @@ from watchkeeper.guards.situation import Target
 from watchkeeper.guards.words import clipped, count_of, names_of
 from watchkeeper.packs.expression import Broken, Known, Unknown
 from watchkeeper.packs.rule import TargetQuery
+from watchkeeper.packs.scope import target_binding
 
 _KINDS: Final = {kind.value.lower(): kind for kind in EntityKind}
 _ZONE: Final = PREFIX + "zone"
@@ -106,6 +107,26 @@ def target_from(entity: Entity, catalog: Catalog, production: Mapping[str, bool]
         attributes=entity.attrs,
         addresses=entity.address,
         honours=tuple(honour.value for honour in entity.honours),
+    )
+
+
+def bind_target(target: Target) -> dict[str, Any]:
+    """What expressions and programs see as `target`."""
+    return target_binding(
+        ref=target.ref,
+        kind=target.kind,
+        name=target.name,
+        environment=target.environment,
+        production=target.production,
+        region=target.region,
+        zone=target.zone,
+        tier=target.tier,
+        system=target.system,
+        service=target.service,
+        owner=target.owner,
+        reach=target.reach,
+        automation=target.automation,
+        attributes=target.attributes,
     )
 
 

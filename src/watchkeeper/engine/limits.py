@@ -198,9 +198,15 @@ class Limits:
         return found
 
     def _in_production(self, grant: Grant) -> bool:
-        """A grant that names no environment covers production too."""
-        environment = self._world.configuration.settings.environments.get(grant.environment)
-        return environment is None or environment.production
+        """One that names no environment covers every one in which something stands that steps can reach."""
+        configuration = self._world.configuration
+        environments = configuration.settings.environments
+        named = (
+            {grant.environment}
+            if grant.environment
+            else {entity.environment for entity in configuration.catalog.entities.values() if entity.reach is not None}
+        )
+        return any(each not in environments or environments[each].production for each in named)
 
     def _bad_scope(self, scope: Scope) -> No | None:
         """A scope that covers nothing that exists is a mistake somebody would find out too late."""

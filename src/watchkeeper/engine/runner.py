@@ -20,7 +20,7 @@ from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.clock import Clock
 from watchkeeper.engine.records import RunRecord
 from watchkeeper.engine.scribe import Scribe
-from watchkeeper.errors import Conflict
+from watchkeeper.errors import Conflict, Unavailable
 from watchkeeper.execute import machine
 from watchkeeper.execute.machine import Run
 from watchkeeper.execute.run import (
@@ -222,6 +222,7 @@ class Runner:
             except Conflict as conflict:
                 log.warning("an event came too late", run=run.id, what=type(event).__name__, why=str(conflict))
                 live.backlog.remove(event)
+                self._too_late(live, event, conflict)
             else:
                 staged.append(event)
         expects: dict[str, int] = {}
@@ -331,6 +332,13 @@ class Runner:
             if id(event) in written and not waiter.done():
                 waiter.set_result(None)
         live.durable = [(event, waiter) for event, waiter in live.durable if not waiter.done()]
+
+    def _too_late(self, live: Live, event: Event, conflict: Conflict) -> None:
+        """Whoever waits for an event that the journal will never hold hears so: a child is not started then."""
+        for waiting, waiter in live.durable:
+            if waiting is event and not waiter.done():
+                waiter.set_exception(Unavailable(f"the run went on without it, and nothing was started: {conflict}"))
+        live.durable = [(waiting, waiter) for waiting, waiter in live.durable if waiting is not event]
 
     async def record_child(self, live: Live, child: Child) -> None:
         """Returns once the started child is in the journal: a successor must be able to end it."""

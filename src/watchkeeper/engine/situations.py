@@ -13,7 +13,7 @@ from watchkeeper.approve.people import Grant
 from watchkeeper.catalog import graph
 from watchkeeper.catalog.availability import can_meet
 from watchkeeper.catalog.catalog import by_annotation, by_ref
-from watchkeeper.decide.target import target_from
+from watchkeeper.decide.target import bind_target, target_from
 from watchkeeper.engine.world import World
 from watchkeeper.guards.cover import covers
 from watchkeeper.guards.situation import (
@@ -34,7 +34,7 @@ from watchkeeper.packs.action import is_program
 from watchkeeper.packs.expression import Known
 from watchkeeper.packs.rule import MODE_ORDER, Limits, Mode, Risk, Rule
 from watchkeeper.packs.runbook import Effect, Runbook, Step, StepKind, Via
-from watchkeeper.packs.scope import aged_binding, alert_binding, target_binding
+from watchkeeper.packs.scope import aged_binding, alert_binding
 from watchkeeper.values import Instant, id_from, ms_between
 
 HEALTH_AGE_FACTOR: Final = 3  # a probe that missed three turns says nothing any more
@@ -184,7 +184,7 @@ class Situations:
             unknown_clause=unknown_clause,
             broken_clause=broken_clause,
             answered=answered,
-            local_allowed=configuration.settings.local_in_production,
+            local_allowed=all(_local(configuration, each.environment) for each in targets if each.production),
         )
 
     def bindings(self, facts: AlertFacts | None, target: Target | None, now: Instant) -> dict[str, Any]:
@@ -371,23 +371,10 @@ class _Matters:
         return any(covers(scope, self._proposal.rule, target) for target in self._proposal.targets)
 
 
-def bind_target(target: Target) -> dict[str, Any]:
-    return target_binding(
-        ref=target.ref,
-        kind=target.kind,
-        name=target.name,
-        environment=target.environment,
-        production=target.production,
-        region=target.region,
-        zone=target.zone,
-        tier=target.tier,
-        system=target.system,
-        service=target.service,
-        owner=target.owner,
-        reach=target.reach,
-        automation=target.automation,
-        attributes=target.attributes,
-    )
+def _local(configuration: Configuration, environment: str) -> bool:
+    """Whether steps `via: local` may act there; production that nobody declared does not allow it."""
+    found = configuration.settings.environments.get(environment)
+    return found is not None and found.local
 
 
 def _needs(steps: tuple[Step, ...], runbooks: Mapping[str, Runbook], path: str) -> Iterable[Need]:

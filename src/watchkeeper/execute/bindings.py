@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from watchkeeper.decide.target import bind_target
 from watchkeeper.errors import Conflict
 from watchkeeper.execute.plan import body as body_of
 from watchkeeper.execute.plan import place, position, segments
@@ -19,7 +20,6 @@ from watchkeeper.execute.undo import branch_at
 from watchkeeper.guards.situation import Target
 from watchkeeper.packs.expression import Known, Template
 from watchkeeper.packs.runbook import CALL_DEPTH_MAX, Ask, Call, Parameter, Runbook, Step, StepKind, Verification
-from watchkeeper.packs.scope import target_binding
 from watchkeeper.packs.template import render, render_argv, render_json, render_url
 from watchkeeper.values import Instant, duration_ms
 
@@ -111,7 +111,7 @@ def bindings(run: Run, path: str) -> dict[str, Any]:
         "steps": {name: {"output": output} for name, output in frame.outputs.items()},
     }
     if len(frame.targets) == 1:
-        found["target"] = _target(frame.targets[0])
+        found["target"] = bind_target(frame.targets[0])
     if frame.state.intent_at is not None:
         found["intent_at"] = frame.state.intent_at
     return found
@@ -198,25 +198,6 @@ def _collect(steps: Sequence[Step], states: Sequence[StepState], outputs: dict[s
             outputs[step.id] = state.output
         if step.kind is StepKind.PARALLEL and state.steps:
             _collect(step.steps, state.steps, outputs)
-
-
-def _target(target: Target) -> dict[str, Any]:
-    return target_binding(
-        ref=target.ref,
-        kind=target.kind,
-        name=target.name,
-        environment=target.environment,
-        production=target.production,
-        region=target.region,
-        zone=target.zone,
-        tier=target.tier,
-        system=target.system,
-        service=target.service,
-        owner=target.owner,
-        reach=target.reach,
-        automation=target.automation,
-        attributes=target.attributes,
-    )
 
 
 def _wanted(step: Step, bound: Bindings) -> bool:

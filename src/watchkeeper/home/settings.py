@@ -230,12 +230,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     autonomy: Autonomy = Autonomy()
     risk_ceilings: dict[Risk, Mode] = {}
 
-    @property
-    def local_in_production(self) -> bool:
-        """Whether every production environment allows steps `via: local`; one that is not declared does not."""
-        production = [each for each in self.environments.values() if each.production]
-        return bool(production) and all(each.local for each in production)
-
     def source(self, name: str) -> SourceSettings | None:
         return self.sources.get(name)
 

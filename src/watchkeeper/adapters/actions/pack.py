@@ -32,8 +32,8 @@ from watchkeeper.adapters.process import (
     Stream,
     run_action,
 )
+from watchkeeper.decide.target import bind_target
 from watchkeeper.engine.action import Invocation, Surroundings
-from watchkeeper.engine.situations import bind_target
 from watchkeeper.errors import InDoubt, Rejected, Unavailable, Untrusted
 from watchkeeper.packs.action import PackAction
 from watchkeeper.packs.json_schema import checker
