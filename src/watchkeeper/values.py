@@ -86,18 +86,20 @@ def instant(text: str) -> Instant:
 
 def rfc3339(at: Instant) -> str:
     """RFC 3339 in UTC with microseconds and a `Z`: the only spelling that is ever hashed."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return f"{utc.isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def ms_between(earlier: Instant, later: Instant) -> int:
     """Whole milliseconds from `earlier` to `later`; negative when they are the other way round."""
-    return (later - earlier) // timedelta(milliseconds=1)
+    return (later - earlier) // _MILLISECOND
 
 
 def after_ms(at: Instant, duration_ms: int) -> Instant:
     return at + timedelta(milliseconds=duration_ms)
 
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
 _UNIT_MS: Final = (86_400_000, 3_600_000, 60_000, 1_000, 1)
 DURATION_MAX_MS: Final = 3_660 * 86_400_000  # ten years: beyond it somebody mistyped

@@ -106,8 +106,9 @@ def size_of(commit: Commit) -> int:
     items = len(commit.puts) + len(commit.appends) + len(commit.entries) + len(commit.accepts) + len(commit.claims)
     if items > COMMIT_ITEMS_MAX:
         raise Rejected(f"commit: has {items} parts, at most {COMMIT_ITEMS_MAX} are written at once: split it")
-    for key, number in commit.expects:
-        _text("expects", key)
+    if commit.expects and not _usual([key for key, _ in commit.expects]):
+        _texts("expects", [key for key, _ in commit.expects])
+    for _, number in commit.expects:
         _number("expects", number)
     _texts("bumps", commit.bumps)
     size = 0
@@ -115,12 +116,14 @@ def size_of(commit: Commit) -> int:
         known = KINDS.get(put.kind)
         if known is None:
             raise Rejected(f"put: {put.kind!r} is not a kind of document")
-        _text(put.kind, put.id)
-        for name, value in put.keys.items():
+        if not _usual([put.id, *filter(None, put.keys.values())]):
+            _text(put.kind, put.id)
+            for name, value in put.keys.items():
+                if value:
+                    _text(name, value)
+        for name in put.keys:
             if name not in known:
                 raise Rejected(f"put {put.kind}: {name!r} is not one of its keys ({', '.join(known) or 'it has none'})")
-            if value:
-                _text(name, value)
         if put.expect is not None:
             _number("expect", put.expect)
         size += _body(put.kind, put.id, put.body)
@@ -169,6 +172,11 @@ def _words(delivery: Delivery) -> Iterator[str]:
     for name, value in delivery.headers.items():
         yield name
         yield value
+
+
+def _usual(texts: list[str]) -> bool:
+    """Names as nearly all are, told by one look at all of them. What is not is looked at one by one, to say which."""
+    return all(texts) and "".join(texts).isascii() and max(map(len, texts)) <= TEXT_CHARS_MAX
 
 
 def _texts(where: str, texts: Iterable[str]) -> None:

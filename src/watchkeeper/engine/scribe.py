@@ -6,6 +6,7 @@ Everything a page or a script may watch (`GET /api/v1/events`) is what was commi
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,8 @@ BEHIND_MAX: Final = 5_000  # a watcher so far behind is let go
 WATCHED_KINDS: Final = frozenset(
     {"alert", "incident", "decision", "proposal", "run", "approval", "hold", "freeze", "stop", "activation", "note"}
 )
+
+ACTORS_KEPT: Final = 1_024
 
 Dice = Callable[[int], bytes]
 
@@ -120,6 +123,8 @@ class Scribe:
 
 def plain(value: Any) -> Any:
     """What may be hashed: floats become text (`0.5`), instants RFC 3339, structs maps. Nothing is dropped."""
+    if type(value) in _HASHED_AS_THEY_ARE:
+        return value
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, Mapping):
@@ -131,6 +136,10 @@ def plain(value: Any) -> Any:
     return plain(msgspec.to_builtins(value))
 
 
+_HASHED_AS_THEY_ARE: Final = frozenset({str, int, bool, type(None)})
+
+
+@lru_cache(ACTORS_KEPT)
 def _word(text: str) -> str:
     """An actor's name as the tree may hold it: no free text, so anything unusual becomes `_`."""
     kept = "".join(char if char.isalnum() or char in "-_.:/@" else "_" for char in text)

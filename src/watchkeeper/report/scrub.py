@@ -26,6 +26,7 @@ BASE64_CHARS_MIN: Final = 8  # the part of a base64 text that does not depend on
 KEYWORD_BEFORE_CHARS_MAX: Final = 40  # how far before a keyword the `--` of a command-line option is looked for
 USER_CHARS_MIN: Final = 16  # a URL's user name without a password is scrubbed from this length: a token, not a name
 JSON_DEPTH_MAX: Final = 100
+SHORT_CHARS_MAX: Final = 256
 
 
 class Kind(StrEnum):
@@ -46,6 +47,9 @@ class Kind(StrEnum):
 # Most texts lack some of these, and then whatever needs one of them need not be looked for: a look for one
 # character costs a tenth of the look for a word.
 _RARE: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789jkqvwxyz_-~+/=%@.!#$^&*"
+
+
+_RARE_SET: Final = frozenset(_RARE)
 
 
 class _Form(NamedTuple):
@@ -202,7 +206,9 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """The very same object when nothing was found."""
-        missing = frozenset(one for one in _RARE if one not in text)
+        # A short text is read once; in a long one each character is looked for by itself, which stops where it stands.
+        short = len(text) <= SHORT_CHARS_MAX
+        missing = _RARE_SET.difference(text) if short else frozenset(one for one in _RARE if one not in text)
         spans = [*self._known(text, missing), *_looking_like(text, missing)]
         return _replaced(text, spans) if spans else text
 
@@ -321,11 +327,14 @@ def _looking_like(text: str, missing: frozenset[str]) -> Iterator[_Span]:
         yield from _urls(text)
     lowered = _lowered(text)
     for needle in ("bearer", "basic"):
-        yield from _schemes(text, lowered, needle)
+        if needle in lowered:
+            yield from _schemes(text, lowered, needle)
     for needle in ("authorization", "cookie"):
-        yield from _lines(text, lowered, needle)
+        if needle in lowered:
+            yield from _lines(text, lowered, needle)
     for needle, pattern in _ASSIGNED:
-        yield from _assignments(text, lowered, needle, pattern)
+        if needle in lowered:
+            yield from _assignments(text, lowered, needle, pattern)
 
 
 def _tokens(text: str, needle: str, pattern: re.Pattern[str], kind: Kind) -> Iterator[_Span]:
