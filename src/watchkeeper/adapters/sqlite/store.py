@@ -86,7 +86,7 @@ class SqliteStore:
 
     async def integrate(self, limit: int = 10_000) -> int:
         done = 0
-        while done < limit:
+        while self._pending and done < limit:  # what was acknowledged is in there: no transaction to find nothing
             step = min(limit - done, sequencer.INTEGRATE_MAX)
             moved, _ = await self._writer.job(partial(self._grow, step), self._grown)
             done += moved
