@@ -10,7 +10,8 @@ MEASURES: Final = ("latency", "effects", "intake", "runs", "ledger", "start")
 
 
 def bench(
-    *only: str,
+    *,
+    only: tuple[str, ...] = (),
     seconds: float = 10.0,
     repeat: int = 1,
     services: int = 1_000,
@@ -24,7 +25,7 @@ def bench(
     Parameters
     ----------
     only
-        Some of latency, effects, intake, runs, ledger, start; all of them without one.
+        One of latency, effects, intake, runs, ledger, start, as often as wanted; all of them without one.
     seconds
         How long each measure drives.
     repeat
