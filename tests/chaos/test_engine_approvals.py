@@ -218,6 +218,27 @@ def test_the_own_run_of_a_person_asks_in_a_freeze_and_somebody_else_answers() ->
     play(scene)
 
 
+def test_the_own_run_of_a_person_that_was_approved_before_a_crash_is_admitted_after_it() -> None:
+    async def scene(stage: Stage) -> None:
+        now = stage.clock.now()
+        await stage.on.limits.freeze(BOB, Scope(), now, now + timedelta(hours=1), "month end")
+        judged = await stage.on.steering.run(ALICE, "shop/mend", ("component:default/web",), {}, "I saw it")
+        assert judged.approval is not None
+
+        async def lost(*_: object, **__: object) -> None:
+            return None
+
+        stage.on.steering._admit = lost
+        await stage.on.steering.approve(BOB, judged.approval.id, judged.approval.binding, "go", emergency=True)
+        await stage.passes(5)
+        assert await stage.runs() == []
+        await stage.crash()
+        (run,) = await stage.ended(within_s=30)
+        assert run.actor == "person:alice"
+
+    play(scene)
+
+
 def test_the_own_run_of_a_person_that_is_held_is_not_kept_for_later() -> None:
     async def scene(stage: Stage) -> None:
         await stage.on.limits.hold(BOB, Scope(), stage.clock.now() + timedelta(minutes=2), "mine")

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from stage import ALICE, SETTINGS, Stage, house, play, services
 
 from watchkeeper.engine.answer import No
 from watchkeeper.guards.situation import Scope
+from watchkeeper.ports import Commit
 
 COUNT = 50
 NAMES = tuple(f"svc-{number}" for number in range(COUNT))
@@ -86,3 +89,42 @@ def test_a_stop_that_returned_is_never_passed_by_an_intent() -> None:
         assert len(stage.theatre.sent) <= sent + under_way
 
     play(scene, Stage(house(catalog=services(*NAMES[:10]))))
+
+
+class LateScribe:
+    """Commits as the scribe does, and hears of it a second later: what is durable is not yet known here."""
+
+    def __init__(self, scribe: Any) -> None:
+        self._scribe = scribe
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scribe, name)
+
+    async def commit(self, commit: Commit) -> Any:
+        outcome = await self._scribe.store.commit(commit)
+        await asyncio.sleep(1)
+        self._scribe.versions.update(outcome.versions)
+        return outcome
+
+
+@pytest.mark.parametrize("what", ["stop", "hold", "freeze"])
+def test_what_is_durable_and_not_yet_known_is_not_passed_either(what: str) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.theatre.takes_s["drain"] = 0.5
+        await stage.fire("Down", "web")
+        await stage.until(lambda: stage.theatre.sent)
+        stage.on.limits._scribe = LateScribe(stage.on.scribe)
+        now = stage.clock.now()
+        until_at = now + timedelta(minutes=5)
+        match what:
+            case "stop":
+                await stage.on.limits.stop(ALICE, Scope(), "now")
+            case "hold":
+                await stage.on.limits.hold(ALICE, Scope(), until_at, "mine")
+            case _:
+                await stage.on.limits.freeze(ALICE, Scope(), now, until_at, "month end")
+        (run,) = await stage.ended()
+        assert run.status == "stopped"
+        assert "restart" not in stage.theatre.verbs()
+
+    play(scene)

@@ -6,7 +6,8 @@ from stage import ALICE, Stage, component, house, play, rule
 
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.correlate.incident import Incident
-from watchkeeper.engine.records import RunRecord, put
+from watchkeeper.engine.intake import SignalReader
+from watchkeeper.engine.records import put
 from watchkeeper.guards.situation import Scope
 from watchkeeper.ports import Commit
 
@@ -44,6 +45,29 @@ def test_an_incident_keeps_its_name_when_its_first_alert_is_over() -> None:
     play(scene, Stage(house(catalog=catalog), trusted=()))
 
 
+def test_an_incident_of_days_keeps_its_name_too() -> None:
+    catalog = "---".join((component("db"), component("web", spec=", dependsOn: [component:db]")))
+
+    async def scene(stage: Stage) -> None:
+        await stage.fire("Down", "db")
+        await stage.fire("Down", "web")
+        await stage.passes(1)
+        await stage.fire("Down", "db", status="resolved")
+        await stage.passes(1)
+        for _ in range(6):
+            stage.clock.skew_ms += 4 * 3_600_000 + 600_000
+            await stage.fire("Down", "web")
+            await stage.passes(1)
+        (before,) = await stage.all(Incident, state="open")
+        await stage.crash()
+        await stage.fire("Down", "web")
+        await stage.passes(1)
+        (after,) = await stage.all(Incident, state="open")
+        assert (after.id, after.alerts) == (before.id, before.alerts)
+
+    play(scene, Stage(house(catalog=catalog), trusted=()))
+
+
 def test_what_resolved_while_nobody_listened_lapses_at_the_start() -> None:
     async def scene(stage: Stage) -> None:
         until_at = stage.clock.now() + timedelta(minutes=30)
@@ -62,9 +86,28 @@ def test_what_resolved_while_nobody_listened_lapses_at_the_start() -> None:
     play(scene)
 
 
+def test_what_was_held_for_an_alert_that_was_over_before_anybody_was_told_lapses_at_the_start() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.on.limits.hold(ALICE, Scope(), stage.clock.now() + timedelta(minutes=30), "looking")
+        await stage.fire("Down", "web")
+        (held,) = await stage.decided()
+        await _over_in_the_store(stage, held.alert)
+        await stage.crash()
+        await stage.passes(200)
+        assert await stage.proposals() == []
+        assert stage.subjects("held") == []
+
+    play(scene)
+
+
 def test_a_run_whose_alert_resolved_in_the_crash_is_told_before_it_goes_on() -> None:
     async def scene(stage: Stage) -> None:
-        assert (await _queued(stage)).status == "queued"
+        stage.on.runner.take = lambda _: None
+        await stage.fire("Down", "web")
+        await stage.decided()
+        (queued,) = await stage.runs()
+        assert queued.status == "queued"
+        await _over_in_the_store(stage, queued.alert)
         await stage.crash()
         (run,) = await stage.ended()
         assert (run.status, run.why) == ("lapsed", "no longer needed: The alert resolved.")
@@ -73,22 +116,16 @@ def test_a_run_whose_alert_resolved_in_the_crash_is_told_before_it_goes_on() -> 
     play(scene)
 
 
-async def _queued(stage: Stage) -> RunRecord:
-    """A run that was admitted and did not start, and whose alert is over in the store."""
-    stage.on.runner.take = lambda _: None
-    await stage.fire("Down", "web")
-    await stage.decided()
-    (found,) = await stage.runs()
+async def _over_in_the_store(stage: Stage, identity: str) -> None:
+    """The process ends after the delivery was kept, and before anybody was told what follows from it."""
     for task in stage.on._tasks:
         task.cancel()
     await stage.fire("Down", "web", status="resolved")
-    alert = stage.on.correlation.alert(found.alert)
-    row = (await stage.store.deliveries(10))[0]
-    parsed = stage.on.pipeline._reader.read(row)
-    changes = stage.on.correlation.apply(parsed.signals[0], alert.mapped)
-    after = changes.alerts[0][1]
-    await stage.store.commit(Commit(at=stage.clock.now(), puts=(put(after),), taken=(row.id,)))
-    return found
+    (delivery,) = await stage.store.deliveries(10)
+    (signal,) = SignalReader(stage.on.world).read(delivery).signals
+    changes = stage.on.correlation.apply(signal, stage.on.correlation.alert(identity).mapped)
+    ((_, after),) = changes.alerts
+    await stage.store.commit(Commit(at=stage.clock.now(), puts=(put(after),), taken=(delivery.id,)))
 
 
 def test_holds_stops_and_grants_stand_after_a_restart() -> None:

@@ -55,6 +55,19 @@ def test_a_dependency_that_is_down_refuses_and_when_it_is_back_it_is_decided_afr
     play(scene, needing())
 
 
+@pytest.mark.parametrize(("blind_s", "verdict"), [(2.0, "act"), (4.2, "hold")])
+def test_a_look_counts_for_three_turns_of_its_probe_and_no_longer(blind_s: float, verdict: str) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.passes(3)
+        stage.theatre.status["db"] = 0
+        await stage.passes(blind_s)
+        await stage.fire("Down", "web")
+        (first,) = await stage.decided(rule="shop/down")
+        assert first.verdict == verdict
+
+    play(scene, needing())
+
+
 REPLICAS = "---".join(
     (
         component("shopfront", spec=", dependsOn: [resource:r1, resource:r2]"),
@@ -186,6 +199,8 @@ def test_a_blind_region_is_unknown_and_a_quiet_one_says_that_all_is_well() -> No
         await stage.passes(61)
         quiet = (await stage.decisions(rule="shop/down"))[-1]
         assert quiet.reason == "1 region of the 2 needed sees it; us says that all is well."
+        await stage.passes(360)
+        assert (await stage.decisions(rule="shop/down"))[-1].reason == blind.reason, "nothing came from there for long"
         await fire_from(stage, "other")
         await stage.ended(within_s=20)
 
