@@ -1,6 +1,6 @@
 """How an operation answers a person: what was done, or no with its reason. No is a value."""
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -16,8 +16,22 @@ class No(Struct, frozen=True, kw_only=True):
     more: dict[str, Any] = {}
 
 
+_LISTED_BY: Final = {  # the verb that lists what a plural does not name
+    "dead-letter": "wk dead-letters",
+    "freeze": "wk freeze",
+    "grant": "wk autonomy",
+    "hold": "wk hold",
+    "identity": "wk identity",
+    "service": "wk catalog",
+    "situation": "wk decisions",
+    "stop": "wk status",
+    "token": "wk token",
+}
+
+
 def missing(what: str, identity: str) -> No:
-    return No(status=404, title="not found", detail=f"no {what} {identity!r}: run 'wk {what}s' to list them")
+    listed = _LISTED_BY.get(what, f"wk {what}s")
+    return No(status=404, title="not found", detail=f"no {what} {identity!r}: run {listed!r} to list them")
 
 
 def denied(detail: str) -> No:

@@ -28,6 +28,7 @@ from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.words import Words
 from watchkeeper.engine.world import Decided, World
+from watchkeeper.errors import WatchkeeperError
 from watchkeeper.execute.bindings import parameters
 from watchkeeper.execute.run import Opened, Plan
 from watchkeeper.guards.autonomy import mode_of
@@ -41,11 +42,12 @@ from watchkeeper.packs.runbook import Runbook
 from watchkeeper.packs.template import render
 from watchkeeper.ports import Append, Claim, Commit, Committed, Put, Refused
 from watchkeeper.report.notices import Notice, NoticeKind
-from watchkeeper.values import EPOCH, Instant, id_from
+from watchkeeper.values import EPOCH, Instant, after_ms, id_from
 
 log = structlog.get_logger("watchkeeper.judge")
 
 HELD: Final = "held"
+BROKEN_AGAIN_MS: Final = 60_000  # a rule that broke is judged again so much later
 NOT_TOLD: Final[Mapping[str, str]] = {}
 
 
@@ -126,10 +128,26 @@ class Judge:
         self._unmatched(alert, facts, {rule.name for rule, _ in matched})
         found: list[Judged] = []
         for rule, row in matched:
-            judged = await self._rule(rule, row, alert, facts, matched, now, because=because, asked_by=asked_by)
+            try:
+                judged = await self._rule(rule, row, alert, facts, matched, now, because=because, asked_by=asked_by)
+            except WatchkeeperError:
+                raise
+            except Exception as broken:  # noqa: BLE001  the edge: this rule holds for this alert, the next one is judged
+                await self._broke(rule, alert, facts, broken, now)
+                continue
             if judged is not None:
                 found.append(judged)
         return found
+
+    async def _broke(self, rule: Rule, alert: Alert, facts: AlertFacts, broken: Exception, now: Instant) -> None:
+        """Nothing was decided, so nothing acts; the owner is told once an hour, and it is tried again (SEMANTICS 8)."""
+        log.error("a rule broke while it was judged", rule=rule.name, alert=alert.id, exc_info=broken)
+        self._seats.again(alert.id, after_ms(now, BROKEN_AGAIN_MS))
+        notices = self._words.of_broken(rule, facts, f"{type(broken).__name__}: {broken}", now)
+        stored = self._seats.notices(notices)
+        if stored:
+            await self._scribe.commit(Commit(at=now, puts=stored))
+            self._seats.told(stored)
 
     def _matching(self, facts: AlertFacts, alert: Alert, now: Instant) -> list[tuple[Rule, Matched]]:
         found: list[tuple[Rule, Matched]] = []
@@ -278,7 +296,9 @@ class Judge:
         if decision.verdict is Verdict.ACT:
             opening = self._opening(proposal, runbook, decision, situation)
         elif decision.verdict is Verdict.ASK:
-            approval = self._standing_card(request(decision, run="", epoch=situation.epoch, answered=situation.answered))
+            approval = self._standing_card(
+                request(decision, run="", epoch=situation.epoch, answered=situation.answered)
+            )
         return Judged(decision=decision, situation=situation, proposal=proposal, opening=opening, approval=approval)
 
     def _opening(self, proposal: Proposal, runbook: Runbook, decision: Decision, situation: Situation) -> Opening:

@@ -173,8 +173,6 @@ class RunMoments:
             bumps = tuple(f"target:{ref}" for ref in sorted(set(record.targets)))  # who waited for it is decided afresh
             if self._world.concerned(ROOM):
                 bumps = (ROOM, *bumps)
-            if self._world.concerned(ROOM):
-                bumps = (ROOM, *bumps)
             notice = of_end(after.id, live.decision, ended.status, ended.why, ended.state, ended.at)
             messages = self._notices((notice,)) if notice is not None else ()
             self._messages[after.id] = messages

@@ -106,16 +106,17 @@ class Pipeline:
         work: list[tuple[Delivery, Commit, dict[str, Alert]]] = []
         for delivery in deliveries:
             try:
-                parsed = self._reader.read(delivery)
+                commit, changed = self._relate(delivery, self._reader.read(delivery))
             except WatchkeeperError as unread:
-                parsed = self._unread(delivery, str(unread))
+                commit, changed = self._relate(delivery, self._unread(delivery, str(unread)))
             except Exception as broken:
-                log.exception("a delivery broke its parser", delivery=delivery.id)
+                # The edge: one delivery that breaks the pipeline must not stop the intake of all others.
+                log.exception("a delivery broke the pipeline", delivery=delivery.id)
                 self._failures[delivery.id] = self._failures.get(delivery.id, 0) + 1
                 if self._failures[delivery.id] < FAILURES_MAX:
                     continue
-                parsed = self._unread(delivery, f"{type(broken).__name__}: {broken}")
-            commit, changed = self._relate(delivery, parsed)
+                why = f"it broke the pipeline {FAILURES_MAX} times: {type(broken).__name__}: {broken}"
+                commit, changed = self._relate(delivery, self._unread(delivery, why))
             work.append((delivery, commit, changed))
         outcomes = await asyncio.gather(*(self._scribe.commit(commit) for _, commit, _ in work))
         for (delivery, commit, _), outcome in zip(work, outcomes, strict=True):

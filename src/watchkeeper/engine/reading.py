@@ -223,7 +223,13 @@ class Reader:
         """The record with its steps. A live run says its own status: it is ahead of what is listed by a commit at most."""
         live = self._engine.runner.live.get(record.id)
         status = live.run.status.value if live is not None else record.status
-        return {**msgspec.to_builtins(record), "status": status, "steps": await self.steps(record)}
+        effects = live.run.effects if live is not None else record.effects
+        return {
+            **msgspec.to_builtins(record),
+            "status": status,
+            "effects": effects,
+            "steps": await self.steps(record),
+        }
 
     async def steps(self, record: RunRecord) -> tuple[View, ...]:
         kept = self._steps.get(record.id)

@@ -211,7 +211,7 @@ class Steering:
         """A person looked at the target and says what became of a step in doubt."""
         live = self._runner.live.get(run)
         if live is None:
-            return missing("run", run)
+            return await self._over(run)
         if step not in live.run.doubts:
             waiting = ", ".join(live.run.doubts) or "none"
             return changed(f"step {step!r} of {run} is not in doubt; in doubt: {waiting}")
@@ -224,7 +224,7 @@ class Steering:
             return invalid("reason", "say why: closing by force leaves the target as it is")
         live = self._runner.live.get(run)
         if live is None:
-            return missing("run", run)
+            return await self._over(run)
         event = Ended(
             at=self._now(),
             status=Status.CLOSED,
@@ -236,10 +236,7 @@ class Steering:
     async def _tell(self, actor: Actor, run: str, verb: str, reason: str, event: Event) -> RunRecord | No:
         live = self._runner.live.get(run)
         if live is None:
-            row = await self._scribe.store.get("run", run)
-            if row is None:
-                return missing("run", run)
-            return changed(f"run {run} has ended ({read(row, RunRecord).status}): an ended run is never changed")
+            return await self._over(run)
         ids = {"run": run, "decision": live.decision.id, "incident": live.decision.incident}
         entry = self._scribe.entry(Kind.REVIEW, ids, actor=actor.name, verdict=verb, content={"reason": reason})
         outcome = await self._scribe.commit(Commit(at=self._now(), entries=(entry,)))
@@ -247,6 +244,13 @@ class Steering:
             return changed(outcome.why)
         await self._runner.tell(run, event)
         return live.record
+
+    async def _over(self, run: str) -> No:
+        """Why a run that is not under way cannot be told anything."""
+        row = await self._scribe.store.get("run", run)
+        if row is None:
+            return missing("run", run)
+        return changed(f"run {run} has ended ({read(row, RunRecord).status}): an ended run is never changed")
 
     async def feedback(self, actor: Actor, decision: str, says: str, text: str) -> Feedback | No:
         """Once a person and decision; a later word replaces the earlier one."""

@@ -8,6 +8,8 @@ from watchkeeper.approve.approval import Approval
 from watchkeeper.approve.cards import desks
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.world import World
+from watchkeeper.guards.situation import AlertFacts
+from watchkeeper.packs.rule import Rule
 from watchkeeper.report.notices import Notice, NoticeKind, of_approval, of_decision
 from watchkeeper.values import Instant, Severity, id_from, ms_between
 
@@ -61,6 +63,24 @@ class Words:
                 team=decision.owner,
                 ids={"decision": decision.id, "alert": decision.alert},
                 commands=(f"wk explain {decision.id}", "wk check"),
+            ),
+        )
+
+    def of_broken(self, rule: Rule, facts: AlertFacts, why: str, at: Instant) -> tuple[Notice, ...]:
+        """A rule that broke while it was judged: nothing was decided for this alert, and nothing acts."""
+        if not _due(self._broken, rule.name, at, BROKEN_EVERY_MS):
+            return ()
+        return (
+            Notice(
+                id=id_from("ntc", at, rule.name, "broken"),
+                at=at,
+                kind=NoticeKind.BROKEN_RULE,
+                subject=f"Rule {rule.name} broke while it was judged",
+                text=f"{why}. Nothing is decided by it for {facts.symptom} until it is repaired; other rules go on.",
+                severity=facts.severity,
+                team=rule.owner,
+                ids={"alert": facts.id},
+                commands=("wk check", f"wk explain {facts.id}"),
             ),
         )
 
