@@ -407,19 +407,26 @@ def test_killed_during_its_first_start(tmp_path: Path) -> None:
         for number, point in enumerate(FIRST_START):
             home = tmp_path / str(number) / "home"
             kill_home.write(home, target.port, ["svc-0"], "nobody-here")
-            node = Node(home)
-            node.arm(point)
-            node.up(wait=False)
-            node.wait_struck()
-            node.up()
-            said = node.wk("identity", "add", "--me")
-            assert said.returncode == 0, f"{point}: {said.stderr}"
-            verified = node.wk("ledger", "verify")
-            assert verified.returncode == 0, f"{point}: {verified.stdout}{verified.stderr}"
-            node.down()
-            _add_up(kills=1, starts=node.starts)
+            _first_start(Node(home), point)
     finally:
         target.close()
+
+
+def _first_start(node: Node, point: str) -> None:
+    try:
+        node.arm(point)
+        node.up(wait=False)
+        node.wait_struck()
+        node.up()
+        said = node.wk("identity", "add", "--me")
+        assert said.returncode == 0, f"{point}: {said.stderr}"
+        verified = node.wk("ledger", "verify")
+        assert verified.returncode == 0, f"{point}: {verified.stdout}{verified.stderr}"
+        node.down()
+        _add_up(kills=1, starts=node.starts)
+    finally:
+        if node.process is not None:
+            node.kill()
 
 
 # One of the two processes.
