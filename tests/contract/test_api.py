@@ -572,7 +572,7 @@ async def test_a_run_by_hand_can_be_paused_and_cancelled(node, alice, bob):
     await node.until(lambda: status("cancelled"))
     assert "an ended run is never changed" in said(await alice.post(f"{API}/runs/{run}/pause", json={}), 409)["detail"]
     said(await alice.post(f"{API}/runs/{run}/close", json={"reason": "x"}), 403)
-    said(await alice.post(f"{API}/runs/{run}/close", json={"reason": "x", "force": True}), 404)
+    said(await alice.post(f"{API}/runs/{run}/close", json={"reason": "x", "force": True}), 409)
 
 
 async def test_explain_says_why_and_what_would_change_it(node, alice, edge):
@@ -664,7 +664,7 @@ async def test_holds_freezes_and_stops(node, alice, vera):
 
 
 async def test_a_grant_for_production_waits_for_a_second_person(alice, bob):
-    body = {"rule": "shop/down", "level": "auto", "for": "7d", "reason": "tested"}
+    body = {"rule": "shop/down", "level": "auto", "for": "7d", "reason": "tested", "environment": "prod"}
     grant = await ok(alice.post(f"{API}/grants", json=body), 201)
     assert grant["pending"]
     assert "another person" in said(await alice.post(f"{API}/grants/{grant['id']}/second", json={}), 403)["detail"]

@@ -21,8 +21,8 @@ async def _wrong(home: Path) -> list[str]:
         engine, found = node.engine, list[str]()
         episodes = defaultdict[str, list[str]](list)
         ended: set[str] = set()
-        async for record in engine._all(RunRecord, {}):
-            live = await engine._folded(record)
+        async for record in engine.taken.all(RunRecord, {}):
+            live = await engine.taken.folded(record)
             if isinstance(live, str):
                 found.append(f"{record.id}: {live}")
                 continue

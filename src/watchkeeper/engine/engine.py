@@ -5,7 +5,6 @@ their outbox, and alerts by judging again what has no decision yet.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -16,12 +15,11 @@ from msgspec.structs import replace
 
 from watchkeeper.approve.approval import Approval, State, lapse, request_step
 from watchkeeper.approve.approval import Present as Standing
-from watchkeeper.approve.people import Actor, Grant
-from watchkeeper.correlate.alert import Alert, AlertState, state_at
+from watchkeeper.approve.people import Actor
+from watchkeeper.correlate.alert import AlertState, state_at
 from watchkeeper.correlate.correlation import Correlation
-from watchkeeper.correlate.incident import Incident
 from watchkeeper.correlate.track import Track
-from watchkeeper.decide.decision import DECIDE_REV, Decision, Verdict
+from watchkeeper.decide.decision import DECIDE_REV
 from watchkeeper.engine.action import Action, Channel, Prober
 from watchkeeper.engine.answer import No, changed, missing
 from watchkeeper.engine.changes import Aside, Changes, Compile, ReadFolder
@@ -30,7 +28,7 @@ from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.identities import Identities
 from watchkeeper.engine.incidents import Incidents
 from watchkeeper.engine.intake import Intake, SignalReader
-from watchkeeper.engine.judge import Judge, Opening, plan_of, told_as
+from watchkeeper.engine.judge import Judge, Opening
 from watchkeeper.engine.lease import Lease
 from watchkeeper.engine.limits import Limits
 from watchkeeper.engine.mapping import mapped_of
@@ -38,29 +36,28 @@ from watchkeeper.engine.moments import RunMoments
 from watchkeeper.engine.outbox import Outbox, messages
 from watchkeeper.engine.outputs import Outputs
 from watchkeeper.engine.perform import Leaser, StepPerformer
-from watchkeeper.engine.pipeline import FORGET_AFTER_MS, Pipeline
+from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.programs import PackActions, Programs
-from watchkeeper.engine.records import HealthRecord, Message, RunRecord, Waiting, kind_of, put, read
-from watchkeeper.engine.runner import Live, Runner, decode
+from watchkeeper.engine.records import Message, RunRecord, put, read
+from watchkeeper.engine.runner import Live, Runner
 from watchkeeper.engine.scribe import Dice, Scribe
 from watchkeeper.engine.sequencer import Sequencer
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.steering import Steering
+from watchkeeper.engine.take_up import TakeUp
 from watchkeeper.engine.watching import Watching
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.words import of_lapse
-from watchkeeper.engine.world import ATTEMPTS_KEPT_MS, Decided, World
+from watchkeeper.engine.world import World
 from watchkeeper.execute import machine
-from watchkeeper.execute.recover import recover
-from watchkeeper.execute.run import Answered, Asked, Doubt, Event, NoLongerNeeded, Request, Status, StepStatus
+from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request, Status
 from watchkeeper.execute.state import Run
 from watchkeeper.guards.order import ROOM
-from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.settings import routes_for
 from watchkeeper.ledger.entry import Kind as EntryKind
 from watchkeeper.ports import Commit, Committed, Put, Store
-from watchkeeper.report.notices import Notice, NoticeKind, of_decision, of_doubt
+from watchkeeper.report.notices import Notice, NoticeKind, of_doubt
 from watchkeeper.report.scrub import Scrubber
 from watchkeeper.signals.signal import DeadLetter, Kind
 from watchkeeper.values import SEVERITY_ORDER, Instant, after_ms, ms_between
@@ -71,10 +68,8 @@ DOUBT_EVERY_MS: Final = 1_800_000
 TICK_S: Final = 0.25
 FORGET_EVERY_S: Final = 60.0
 PRUNE_EVERY_S: Final = 3600.0  # deliveries past their retention, and claim windows that closed
-DECISIONS_READ_MAX: Final = 50_000
 ROOM_LOOKED_AT: Final = 64  # of those that wait for a run's place
 ROOM_WOKEN: Final = 4  # more than one: the first may be kept out by another limit
-ALERTS_READ_MAX: Final = 50_000
 
 
 class Engine:
@@ -154,7 +149,18 @@ class Engine:
         self.incidents = Incidents(self.scribe, self.correlation, self.tell)
         self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files, aside)
         self._clock_guard = ClockGuard()
-        self._end_leftover = end_leftover
+        self.taken = TakeUp(
+            store,
+            clock,
+            self.world,
+            self.correlation,
+            self.witnesses,
+            self.moments,
+            self.runner,
+            self.changes,
+            end_leftover,
+            self._on_failure,
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[None]] = set()
         self.started_at: Instant | None = None
@@ -170,9 +176,9 @@ class Engine:
         await self._fence()
         await self.sequencer.step()
         await self.identities.load()
-        await self._load()
+        await self.taken.load()
         await self.outbox.load()
-        await self._take_up_runs()
+        await self.taken.runs()
         self._let_go()
         self.watching.restore(self.correlation.alerts())
         await self.steering.admit_approved()
@@ -214,188 +220,18 @@ class Engine:
         assert isinstance(outcome, Committed)
         self.world.fence = self.scribe.versions.get("fence", 0)
 
-    async def _load(self) -> None:
-        world, now = self.world, self.clock.now()
-        for document, into in (
-            (Stop, world.stops),
-            (Hold, world.holds),
-            (Freeze, world.freezes),
-            (Grant, world.grants),
-        ):
-            async for found in self._all(document, {"state": "open"}):
-                into[found.id] = found
-        async for approval in self._all(Approval, {"state": ["pending", "approved"]}):
-            if not approval.run or (approval.path and approval.state is State.PENDING):
-                world.approvals[approval.id] = approval
-        async for waiting in self._all(Waiting, {"state": "open"}):
-            world.waiting[waiting.id] = waiting
-        async for record in self._all(HealthRecord, {}):
-            world.health[record.entity] = record
-        alerts = await self._alerts(now)
-        tracks = [track async for track in self._all(Track, {})]
-        open_incidents = {alert.id for alert in alerts}
-        self.correlation.restore(alerts, tracks)
-        self.correlation.tick(now)
-        for alert in alerts:
-            self.witnesses.saw(None, alert)
-            if state_at(alert, now) is not AlertState.FIRING:
-                continue
-            if alert.entity:
-                world.failing[alert.entity].add(alert.id)
-            await self._last_decisions(alert.id)
-            incident = self.correlation.incident_id_of(alert.id)
-            if incident and incident not in open_incidents:
-                await self._last_decisions(incident)
-        ended: list[RunRecord] = []
-        async for closed in self._all(RunRecord, {"state": "closed"}, most=DECISIONS_READ_MAX):
-            if closed.ended_at is not None and ms_between(closed.ended_at, now) > ATTEMPTS_KEPT_MS:
-                break
-            ended.append(closed)
-        for record in reversed(ended):  # attempts are kept oldest first
-            world.tried(record)
-            self.moments.settles(record, now)
-
-    async def _alerts(self, now: Instant) -> list[Alert]:
-        """What fires, what began within a day (a late word about it is no new episode), and the rest of its incidents."""
-        found = {alert.id: alert async for alert in self._all(Alert, {"state": "firing"})}
-        async for alert in self._all(Alert, {}, most=ALERTS_READ_MAX):
-            if ms_between(alert.first_seen_at, now) > FORGET_AFTER_MS:
-                break
-            found.setdefault(alert.id, alert)
-        async for incident in self._all(Incident, {"state": "open"}):
-            async for alert in self._all(Alert, {"incident": incident.id}):
-                found.setdefault(alert.id, alert)
-        return list(found.values())
-
-    async def _last_decisions(self, episode: str) -> None:
-        """The newest decision of each rule for an episode, and what became of its run."""
-        seen: set[str] = set()
-        told: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        async for decision in self._all(Decision, {"episode": episode}):
-            told[decision.rule].update((told_as(each), decision.id) for each in of_decision(decision))
-            if decision.rule in seen:
-                continue
-            seen.add(decision.rule)
-            page = await self.store.find("run", {"decision": decision.id}, limit=1)
-            record = read(page.items[0], RunRecord) if page.items else None
-            ended_at = record.ended_at if record is not None else None
-            self.world.remember(
-                episode,
-                decision.rule,
-                Decided(
-                    decision=decision,
-                    run=record.id if record is not None else "",
-                    run_ended_at=ended_at,
-                    effect_at=ended_at if record is not None and record.effects else None,
-                    rejected=await self._rejected(decision),
-                ),
-            )
-        for rule, before in self.world.decided_of(episode).items():
-            self.world.remember(episode, rule, replace(before, told=told[rule]))
-
-    async def _rejected(self, decision: Decision) -> bool:
-        if decision.verdict is not Verdict.ASK:
-            return False
-        page = await self.store.find("approval", {"decision": decision.id}, limit=10)
-        return any(read(row, Approval).state is State.REJECTED for row in page.items)
-
-    async def _all(self, document: type[Any], where: Mapping[str, Any], most: int = 1_000_000) -> Any:
-        after: str | None = None
-        count = 0
-        while True:
-            page = await self.store.find(kind_of(document), where, after=after, limit=1000)
-            for row in page.items:
-                yield read(row, document)
-            count += len(page.items)
-            after = page.next
-            if after is None or count >= most:
-                return
-
-    async def _take_up_runs(self) -> None:
-        """Every unfinished run, from its journal. Left-over processes are ended, and seen ended, before anything else."""
-        async for record in self._all(RunRecord, {"state": "open"}):
-            live = await self._live(record)
-            if live is None:
-                continue
-            for child in machine.leftovers(live.run):
-                await self._end_leftover(child.pid, child.start_ticks)
-            events = recover(live.run, self.clock.now(), old_performer_dead=True)
-            live.backlog.extend(events)
-            live.backlog.extend(await self._answers(live))
-            if record.alert and not self._fires(live.decision.episode):
-                live.backlog.append(NoLongerNeeded(at=self.clock.now(), why="The alert resolved."))
-            self.world.open_run(record)
-            self.moments.opened(live)
-            self.runner.take(live)
-            log.info("run taken up", run=record.id, status=live.run.status.value, in_doubt=len(events))
-
-    async def _answers(self, live: Live) -> list[Event]:
-        """What people answered to its steps, and an earlier process did not live to journal."""
-        found: list[Event] = []
-        for view in machine.steps_of(live.run):
-            if view.state.status is not StepStatus.DUE or not view.state.approval:
-                continue
-            row = await self.store.get("approval", view.state.approval)
-            approval = read(row, Approval) if row is not None else None
-            if approval is None or approval.state not in {State.APPROVED, State.REJECTED}:
-                continue
-            last = approval.answers[-1]
-            yes = approval.state is State.APPROVED
-            found.append(
-                Answered(at=last.at, path=view.path, approval=approval.id, approved=yes, by=last.name, why=last.comment)
-            )
-        return found
-
-    def _fires(self, episode: str) -> bool:
-        """Whether anything of an episode (an alert, or an incident) fires and was seen lately."""
-        alert = self.correlation.alert(episode)
-        members = self.correlation.members(episode) if alert is None else (alert,)
-        return any(state_at(each, self.clock.now()) is AlertState.FIRING for each in members)
-
     def _let_go(self) -> None:
         """After a start: what waited for an alert that was over before anybody was told."""
         for alert in {each.alert for each in self.world.waiting.values()} | self.outbox.waits_for():
-            if not self._fires(alert):
+            if not self.taken.fires(alert):
                 self.lapse(alert, "The alert resolved.")
 
-    async def _live(self, record: RunRecord) -> Live | None:
-        found = await self._folded(record)
-        if isinstance(found, str):
-            self.failed = found
-            log.error("a run cannot be taken up", run=record.id, why=found)
-            return None
-        return found
+    async def _compiled(self, digest: str) -> Configuration | None:
+        return await self.taken.compiled(digest)
 
     async def run_of(self, record: RunRecord) -> Run | None:
-        """A run with its steps: the live one, or what the journal of an ended one says. None when that cannot be read."""
-        live = self.runner.live.get(record.id)
-        if live is not None:
-            return live.run
-        found = await self._folded(record)
-        return None if isinstance(found, str) else found.run
-
-    async def _folded(self, record: RunRecord) -> Live | str:
-        """From the journal alone; or the sentence that says what of it is not in the store."""
-        row = await self.store.get("decision", record.decision)
-        configuration = await self._compiled(record.configuration)
-        if row is None or configuration is None:
-            return f"run {record.id}: its {'decision' if row is None else 'configuration'} is not in the store"
-        decision = read(row, Decision)
-        stored = await self.store.get("situation", decision.situation)
-        situation = read(stored, Situation) if stored is not None else None
-        facts = situation.alert if situation is not None else None
-        plan = plan_of(decision, configuration.rulebook.runbooks, facts)
-        events = [decode.decode(body) for body in await self.store.journal(record.id)]
-        run = machine.fold(plan, events)
-        return Live(plan, run, len(events), decision, record, situation.answered if situation is not None else ())
-
-    async def _compiled(self, digest: str) -> Configuration | None:
-        found = self.world.compiled.get(digest)
-        if found is None:
-            found = await self.changes.compiled(digest)
-            if found is not None:
-                self.world.compiled[digest] = found
-        return found
+        """A run with its steps, as `take_up` reads it."""
+        return await self.taken.run_of(record)
 
     # What the judge asks for (`judge.Seats`).
 
@@ -412,7 +248,7 @@ class Engine:
     def lapse(self, alert: str, why: str) -> None:
         """The episode is over: what waited for it lapses, and its runs learn that they may not be needed."""
         for waiting in [each for each in self.world.waiting.values() if each.alert == alert]:
-            if waiting.episode != alert and self._fires(waiting.episode):
+            if waiting.episode != alert and self.taken.fires(waiting.episode):
                 self._judge_episode(waiting.episode, "one of its alerts resolved")
                 continue
             self.let_go(waiting.id, why)
@@ -420,7 +256,7 @@ class Engine:
         for live in tuple(self.runner.live.values()):
             episode = live.decision.episode
             concerns = live.decision.alert == alert or (episode != alert and self._is_of(alert, episode))
-            if concerns and not live.run.no_longer_needed and not (episode != alert and self._fires(episode)):
+            if concerns and not live.run.no_longer_needed and not (episode != alert and self.taken.fires(episode)):
                 live.mailbox.put_nowait(NoLongerNeeded(at=self.clock.now(), why=why))
 
     def let_go(self, waiting: str, why: str) -> None:
@@ -605,7 +441,7 @@ class Engine:
         reader, catalog = SignalReader(self.world), self.world.configuration.catalog
         before = tuple(self.correlation.alerts())
         alerts = [replace(alert, mapped=mapped_of(alert, reader.source(alert.source), catalog)) for alert in before]
-        tracks = [track async for track in self._all(Track, {})]
+        tracks = [track async for track in self.taken.all(Track, {})]
         for alert in before:
             self.witnesses.saw(alert, None)
         self.world.failing.clear()
