@@ -168,7 +168,9 @@ class Sender:
 
     async def _posts(self, caller: Caller, end_ns: int) -> None:
         while monotonic_ns() < end_ns:
-            await self._send(caller, [self._services[0]] * self._order.batch)
+            named = [self._services[place % len(self._services)] for place in range(self._order.batch)]
+            self._services.rotate(-self._order.batch)
+            await self._send(caller, named)
 
     async def _post(self, caller: Caller, taken: list[tuple[str, _Sent]] | None = None) -> None:
         taken = taken if taken is not None else self._take()
