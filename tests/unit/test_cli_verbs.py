@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.surface.cli import main
+from watchkeeper.correlate.alert import AlertState
+from watchkeeper.decide.decision import Verdict
+from watchkeeper.engine.answer import missing
+from watchkeeper.execute.run import Status
+from watchkeeper.surface.cli import look, main
 from watchkeeper.surface.cli.limits import scope_of
 from watchkeeper.surface.cli.place import Ends, Exit
-from watchkeeper.surface.cli.runs import arguments
+from watchkeeper.surface.cli.runs import STATUSES, arguments
 from watchkeeper.surface.cli.verbs import GROUPS, VERBS, nearest, subs, tops
+from watchkeeper.values import Severity
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: " ".join(verb.words))
@@ -37,7 +42,7 @@ def test_no_two_verbs_have_the_same_words() -> None:
 
 def test_later_verbs_are_absent() -> None:
     known = {verb.words[0] for verb in tops()}
-    assert not known & {"backtest", "import", "review", "erase", "restore", "bench", "drill", "pack", "agent"}
+    assert not known & {"backtest", "import", "review", "erase", "restore", "drill", "pack", "agent"}
 
 
 @pytest.mark.parametrize(
@@ -166,3 +171,53 @@ def test_looking_needs_no_parser_and_no_colours_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd="/", check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["runs", "--status", "in-doubt"],
+        ["runs", "--state", "running"],
+        ["decisions", "--verdict", "held"],
+        ["alerts", "--state", "open"],
+        ["alerts", "--severity", "page"],
+        ["incidents", "--state", "firing"],
+        ["incidents", "--severity", "page"],
+        ["approvals", "--state", "open"],
+        ["dead-letters", "--state", "closed"],
+        ["notify", "--state", "failed"],
+        ["notify", "--channel", "pager"],
+    ],
+    ids=" ".join,
+)
+def test_a_misspelt_filter_is_wrong_use_and_never_an_empty_list(line: list[str], capsys) -> None:
+    assert main(line) == Exit.USAGE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"wk: {line[1]} {line[2]}: is none of " in said.err
+
+
+@pytest.mark.parametrize("number", ["0", "-1"])
+def test_a_list_of_none_is_wrong_use(number: str, capsys) -> None:
+    assert main(["alerts", "--limit", number]) == Exit.USAGE
+    assert "give a number of at least 1" in capsys.readouterr().err
+    assert main(["alerts", f"--limit={number}"]) == Exit.USAGE
+
+
+def test_filters_know_the_words_of_the_record() -> None:
+    assert set(look.VERDICTS) == {each.value for each in Verdict}
+    assert set(look.SEVERITIES) == {each.value for each in Severity}
+    assert set(look.STATES) == {each.value for each in AlertState}
+    assert set(STATUSES) == {each.value for each in Status}
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("alert", "approval", "dead-letter", "decision", "freeze", "grant", "hold", "identity", "incident"),
+        *("rule", "run", "runbook", "service", "situation", "stop", "token"),
+    ],
+)
+def test_what_is_not_there_is_answered_with_a_verb_that_exists(what: str) -> None:
+    verb = missing(what, "x").detail.partition("run 'wk ")[2].partition("'")[0]
+    assert verb in {each.words[0] for each in tops()}

@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 from watchkeeper.surface.cli.find import one
-from watchkeeper.surface.cli.look import LISTED, more, nothing
+from watchkeeper.surface.cli.look import LISTED, more, nothing, one_of
 from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.words import (
     Column,
@@ -38,6 +38,7 @@ def approvals(*, state: str = "pending", limit: int = LISTED, json: bool = False
     state
         pending, approved, rejected, lapsed, void, or any.
     """
+    one_of("state", state, ("pending", "approved", "rejected", "lapsed", "void", "any"))
     asked = {"state": "" if state == "any" else state}
     found = list(here().client().items("/approvals", asked, limit=limit))
     if json:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from watchkeeper.surface.cli.find import one, whole
-from watchkeeper.surface.cli.look import LISTED, more, nothing, what
+from watchkeeper.surface.cli.look import LISTED, SEVERITIES, more, nothing, one_of, what
 from watchkeeper.surface.cli.place import Exit, here
 from watchkeeper.surface.cli.words import (
     Column,
@@ -40,6 +40,8 @@ def incidents(*, state: str = "", entity: str = "", severity: str = "", limit: i
     severity
         critical, major, minor, warning or info.
     """
+    one_of("state", state, ("open", "resolved"))
+    one_of("severity", severity, SEVERITIES)
     asked = {"state": state, "entity": entity, "severity": severity}
     found = list(here().client().items("/incidents", asked, limit=limit))
     if json:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from watchkeeper.surface.cli.place import Exit, here
+from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.words import (
     Column,
     ago,
@@ -24,6 +24,15 @@ from watchkeeper.surface.cli.words import (
 )
 
 LISTED: Final = 30  # rows a person is shown without --limit
+STATES: Final = ("firing", "resolved", "stale")
+SEVERITIES: Final = ("critical", "major", "minor", "warning", "info")
+VERDICTS: Final = ("act", "ask", "suggest", "observe", "hold", "refuse")
+
+
+def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    """A misspelt filter finds nothing, and nothing reads like "all is well". Raises Ends."""
+    if value and value not in known:
+        raise Ends(Exit.USAGE, f"--{name} {value}: is none of {', '.join(known)}")
 
 
 def status(*, json: bool = False) -> int:
@@ -142,6 +151,8 @@ def alerts(
     unmapped
         Only those that no entity of the catalogue is known for.
     """
+    one_of("state", state, STATES)
+    one_of("severity", severity, SEVERITIES)
     asked = {"state": state, "entity": entity, "severity": severity, "unmapped": unmapped}
     found = list(here().client().items("/alerts", asked, limit=limit))
     if json:
@@ -199,6 +210,7 @@ def decisions(
     rule
         Only of this rule (pack/name).
     """
+    one_of("verdict", verdict, VERDICTS)
     asked = {"verdict": verdict, "rule": rule, "alert": alert, "incident": incident}
     found = list(here().client().items("/decisions", asked, limit=limit))
     if json:
@@ -251,6 +263,7 @@ __all__ = [
     "more",
     "needs",
     "nothing",
+    "one_of",
     "status",
     "what",
 ]

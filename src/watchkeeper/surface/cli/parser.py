@@ -58,10 +58,16 @@ def build(typed: str = "") -> App:
 def _app(name: str, **more: Any) -> App:
     return App(
         name=name,
-        default_parameter=Parameter(negative="", show_default=False),
+        default_parameter=Parameter(negative="", show_default=False, validator=_counts),
         help_format="plaintext",
         **more,
     )
+
+
+def _counts(_kind: Any, value: Any) -> None:
+    """Every number that a verb takes counts something: a list of none would read like "there is nothing"."""
+    if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+        raise ValueError("give a number of at least 1")
 
 
 def _function(verb: Verb) -> Any:

@@ -1,7 +1,7 @@
 """What was told to people, what could not be understood, and how large it all is."""
 
 from watchkeeper.surface.cli.find import TAIL_LEAST
-from watchkeeper.surface.cli.look import LISTED, more, nothing
+from watchkeeper.surface.cli.look import LISTED, more, nothing, one_of
 from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.words import Column, as_json, at, count, pairs, safe, say, short, size, table, wrapped
 from watchkeeper.surface.client import Client, segment
@@ -20,6 +20,8 @@ def messages(*, state: str = "", channel: str = "", limit: int = LISTED, json: b
     channel
         webhook or email.
     """
+    one_of("state", state, ("pending", "sent", "given_up", "dropped"))
+    one_of("channel", channel, ("webhook", "email"))
     asked = {"state": state, "channel": channel}
     found = list(here().client().items("/messages", asked, limit=limit))
     if json:
@@ -84,6 +86,7 @@ def dead_letters(*, source: str = "", state: str = "open", limit: int = LISTED, 
     state
         open, replayed or dropped.
     """
+    one_of("state", state, ("open", "replayed", "dropped"))
     asked = {"source": source, "state": state}
     found = list(here().client().items("/dead-letters", asked, limit=limit))
     if json:

@@ -4,7 +4,7 @@ from typing import Any
 
 from watchkeeper.surface.cli.explain import findings
 from watchkeeper.surface.cli.find import one
-from watchkeeper.surface.cli.look import LISTED, more, nothing
+from watchkeeper.surface.cli.look import LISTED, more, nothing, one_of
 from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.words import (
     Column,
@@ -27,6 +27,10 @@ from watchkeeper.surface.cli.words import (
 from watchkeeper.surface.client import segment
 
 OUTPUT_CHARS_SHOWN: int = 200
+STATUSES: tuple[str, ...] = (
+    *("waiting", "queued", "running", "paused", "in_doubt"),
+    *("succeeded", "failed", "undone", "undo_failed", "stopped", "lapsed", "cancelled", "closed"),
+)
 
 
 def runs(
@@ -42,6 +46,8 @@ def runs(
     state
         open or closed.
     """
+    one_of("status", status, STATUSES)
+    one_of("state", state, ("open", "closed"))
     asked = {"status": status, "state": state, "runbook": runbook, "incident": incident}
     found = list(here().client().items("/runs", asked, limit=limit))
     if json:
