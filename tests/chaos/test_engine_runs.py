@@ -7,6 +7,7 @@ import pytest
 from stage import ALICE, DRAIN, HEALTHY, MEND, RESTART, Stage, house, play, runbook
 
 from watchkeeper.engine.answer import No
+from watchkeeper.engine.reading import Reader
 from watchkeeper.errors import InDoubt, Rejected, Unavailable
 from watchkeeper.execute.run import Intended, Probed
 from watchkeeper.guards.situation import Scope
@@ -303,3 +304,47 @@ def test_a_run_that_takes_longer_than_it_may_is_undone() -> None:
 
     long = MEND.replace("within: 10s", "within: 20m")
     play(scene, mending(long))
+
+
+@pytest.mark.parametrize(
+    ("steps", "word"),
+    [(MEND, "Repaired"), (DRAIN + RESTART, "Done, not verified"), (HEALTHY, "Looked, sent nothing")],
+    ids=["verified", "unverified", "looked"],
+)
+def test_only_what_was_verified_is_told_as_repaired(steps: str, word: str) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.fire("Down", "web")
+        (run,) = await stage.ended()
+        assert run.status == "succeeded"
+        await stage.passes(2)
+        assert stage.subjects() == [f"{word}: shop/mend on web"]
+
+    play(scene, mending(steps))
+
+
+def test_a_run_under_way_counts_what_it_has_sent() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.theatre.takes_s["restart"] = 20
+        run = await first_effect(stage, 2)
+        shown = await Reader(stage.on).run(run)
+        assert not isinstance(shown, No)
+        assert (shown["status"], shown["effects"]) == ("running", 2)
+
+    play(scene, mending())
+
+
+def test_an_ended_run_is_not_called_missing() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.fire("Down", "web")
+        (run,) = await stage.ended()
+        for answer in (
+            await stage.on.steering.close(ALICE, run.id, "why"),
+            await stage.on.steering.settle(ALICE, run.id, "drain", "why", happened=True),
+        ):
+            assert isinstance(answer, No)
+            assert (answer.status, answer.detail) == (
+                409,
+                f"run {run.id} has ended (succeeded): an ended run is never changed",
+            )
+
+    play(scene, mending())

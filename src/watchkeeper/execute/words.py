@@ -13,6 +13,7 @@ from watchkeeper.verify.sample import Result
 NAMED_MAX: Final = 20  # steps or targets named one by one; the rest is counted
 WHO_MAX: Final = 3
 NOTHING: Final = "as before, nothing was sent"
+NOT_VERIFIED: Final = "not verified"
 
 
 def left(run: Run) -> str:
@@ -52,7 +53,7 @@ def _facts(run: Run) -> Iterator[str]:
     if last is not None:
         yield "verified healthy" if last.result is Result.HEALTHY else f"verification {last.result}: {last.why}"
     elif done:
-        yield "not verified"
+        yield NOT_VERIFIED
 
 
 def _unclear(path: str, state: StepState) -> str:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from watchkeeper.approve.approval import Approval
 from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.execute.run import Status
+from watchkeeper.execute.words import NOT_VERIFIED, NOTHING
 from watchkeeper.values import Instant, Severity, id_from, id_short, rfc3339
 
 TOLD_SEVERITIES: Final = frozenset({Severity.CRITICAL, Severity.MAJOR})
@@ -144,7 +145,7 @@ def of_end(run: str, decision: Decision, status: Status, why: str, state: str, a
         Status.STOPPED: "Stopped",
         Status.CLOSED: "Closed",
     }
-    word = words.get(status, "Failed" if bad else "Repaired")
+    word = words.get(status, "Failed" if bad else _good(state))
     return Notice(
         id=id_from("ntc", at, run, "end"),
         at=at,
@@ -157,6 +158,13 @@ def of_end(run: str, decision: Decision, status: Status, why: str, state: str, a
         ids=_ids(decision, run=run),
         commands=(f"wk runs show {run}",),
     )
+
+
+def _good(state: str) -> str:
+    """A run that nobody verified, or that sent nothing, repaired nothing that anybody knows of."""
+    if state.endswith(NOT_VERIFIED):
+        return "Done, not verified"
+    return "Looked, sent nothing" if state.endswith(NOTHING) else "Repaired"
 
 
 def _ids(decision: Decision, **more: str) -> dict[str, str]:
