@@ -571,6 +571,9 @@ def test_the_ledger_is_exported_verified_apart_and_proves_an_entry(node: Up, tmp
     assert whole.code == 0
     assert whole.out.startswith("ledger holds: ")
     assert wk(home, "ledger", "export", str(folder)).code == 2, "never into a folder with something in it"
+    nowhere = wk(home, "ledger", "export", str(kept / "below"))
+    assert nowhere.code == 3, "a place that cannot be written is no bug"
+    assert "cannot be written: Not a directory" in nowhere.err
     proof = wk(home, "ledger", "prove", "0")
     assert proof.code == 0
     assert "Entry 0 is one of the " in proof.out

@@ -104,7 +104,7 @@ def test_an_altered_entry_is_located(points, index):
     log.alter(index)
     report = log.verify()
     assert seen(report) == [(Wrong.ALTERED, index, index)]
-    assert report.lines()[0].startswith("ledger DOES NOT hold: 1 faults in 600 entries. Keep this copy untouched")
+    assert report.lines()[0].startswith("ledger DOES NOT hold: 1 fault in 600 entries. Keep this copy untouched")
     assert f"entry {index} was altered: its bytes do not match the hash kept" in report.first.sentence
     proven = any(size > index for size in points)
     assert ("proves it" in report.first.sentence) is proven

@@ -73,11 +73,11 @@ class Report(Struct, frozen=True, kw_only=True):
         if self.ok:
             root = f", root {self.root.hex()[:16]}…" if self.root is not None else ""
             return (
-                f"ledger holds: {self.size} entries{root}, {self.checkpoints_agreed} checkpoints agree, "
+                f"ledger holds: {self.size} entries{root}, {_agree(self.checkpoints_agreed)}, "
                 f"{self.contents_matched} contents match, {self.contents_erased} erased on record"
             )
         return (
-            f"ledger DOES NOT hold: {self.faults_total} faults in {self.size} entries. "
+            f"ledger DOES NOT hold: {self.faults_total} fault{'' if self.faults_total == 1 else 's'} in {self.size} entries. "
             "Keep this copy untouched as evidence; verify a backup and the last export before anything is restored"
         )
 
@@ -99,3 +99,7 @@ class Report(Struct, frozen=True, kw_only=True):
 def entries(first: int, last: int) -> str:
     """`entry 7`, `entries 7 to 9`: how a range is said."""
     return f"entry {first}" if first == last else f"entries {first} to {last}"
+
+
+def _agree(number: int) -> str:
+    return "1 checkpoint agrees" if number == 1 else f"{number} checkpoints agree"

@@ -85,8 +85,14 @@ def export(folder: Path, /, *, without_content: bool = False, json: bool = False
             contents=Contents.LEFT_OUT if without_content else Contents.SHOWN,
         ):
             path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            except OSError as failed:
+                raise Ends(
+                    Exit.LATER,
+                    f"{path}: cannot be written: {failed.strerror}; remove what is there of {folder} and export again",
+                ) from failed
             files, written = files + 1, written + len(data)
     if tape.root() != checkpoints.read(newest["note"]).root:
         raise Untrusted(
