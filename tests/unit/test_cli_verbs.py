@@ -204,6 +204,11 @@ def test_a_list_of_none_is_wrong_use(number: str, capsys) -> None:
     assert main(["alerts", f"--limit={number}"]) == Exit.USAGE
 
 
+def test_other_numbers_may_be_none(tmp_path: Path, capsys) -> None:
+    assert main(["--home", str(tmp_path / "none"), "up", "--port", "0"]) == Exit.LATER
+    assert "there is no such folder" in capsys.readouterr().err
+
+
 def test_filters_know_the_words_of_the_record() -> None:
     assert set(look.VERDICTS) == {each.value for each in Verdict}
     assert set(look.SEVERITIES) == {each.value for each in Severity}

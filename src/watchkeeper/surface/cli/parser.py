@@ -22,6 +22,7 @@ def parse_and_run(words: list[str]) -> int:
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
     _known(words)
+    _limited(words)
     app = build(words[0] if words else "")
     try:
         done = app(
@@ -58,16 +59,19 @@ def build(typed: str = "") -> App:
 def _app(name: str, **more: Any) -> App:
     return App(
         name=name,
-        default_parameter=Parameter(negative="", show_default=False, validator=_counts),
+        default_parameter=Parameter(negative="", show_default=False),
         help_format="plaintext",
         **more,
     )
 
 
-def _counts(_kind: Any, value: Any) -> None:
-    """Every number that a verb takes counts something: a list of none would read like "there is nothing"."""
-    if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-        raise ValueError("give a number of at least 1")
+def _limited(words: list[str]) -> None:
+    """A list of none would read like "there is nothing"."""
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        given = value if equals else after
+        if name == "--limit" and given.removeprefix("-").isdecimal() and int(given) < 1:
+            raise Ends(Exit.USAGE, f"--limit {given}: give a number of at least 1")
 
 
 def _function(verb: Verb) -> Any:
