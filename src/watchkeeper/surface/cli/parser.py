@@ -67,9 +67,9 @@ def _app(name: str, **more: Any) -> App:
 
 def _limited(words: list[str]) -> None:
     """A list of none would read like "there is nothing"."""
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for place, word in enumerate(words):
         name, equals, value = word.partition("=")
-        given = value if equals else after
+        given = value if equals else "".join(words[place + 1 : place + 2])
         if name == "--limit" and given.removeprefix("-").isdecimal() and int(given) < 1:
             raise Ends(Exit.USAGE, f"--limit {given}: give a number of at least 1")
 
