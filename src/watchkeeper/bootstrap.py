@@ -129,7 +129,7 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
     store = SqliteStore.open(state)
     clock = clock or SystemClock()
     try:
-        seed, origin = _ledger_key(state)
+        seed, origin = _ledger_key(state, begun=await store.tree_size() > 0)
         sequencer = Sequencer(store, origin, seed, keep_in(state / "checkpoint"))
         scribe = Scribe(store, clock, Dice())
         trees = Trees(state)
@@ -293,12 +293,19 @@ async def _not_behind(sequencer: Sequencer, path: Path) -> None:
         )
 
 
-def _ledger_key(state: Path) -> tuple[bytes, str]:
-    """The node's own key and the name of its log, made at the first start: whole or not at all. Mode 0600."""
+def _ledger_key(state: Path, *, begun: bool = False) -> tuple[bytes, str]:
+    """The node's own key and the name of its log, made at the first start: whole or not at all. Mode 0600. A log that
+    has `begun` never gets a second one: Raises Rejected.
+    """
     path = state / "ledger.key"
     try:
         name, _, seed = path.read_text(encoding="ascii").strip().partition("\n")
     except FileNotFoundError:
+        if begun:
+            raise Rejected(
+                f"{path}: is missing, and the record has begun: put it back from a copy of the home; without it the "
+                f"record cannot go on under its name"
+            ) from None
         name, raw = f"watchkeeper/{dice.token_hex(4)}", dice.token_bytes(SEED_BYTES)
         beside = path.with_suffix(".new")  # of a start that was killed, when it is there: nothing was signed with it
         number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)

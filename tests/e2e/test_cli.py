@@ -379,6 +379,15 @@ def test_a_worker_that_is_killed_is_started_again_and_a_supervisor_that_ends_tak
 # -- with a node -----------------------------------------------------------------------------------
 
 
+def test_a_state_file_that_cannot_be_read_ends_up_with_one_sentence(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    subprocess.run([WK, "init", str(home)], capture_output=True, env=ENVIRONMENT, check=True)
+    (home / ".watchkeeper").write_text("a file where the folder belongs")
+    refused = wk(home, "up", "--port", "0")
+    assert refused.code == 3
+    assert refused.err == f"wk: {home}/.watchkeeper: File exists; mend that and start again\n"
+
+
 def test_a_second_node_on_the_same_home_is_refused(node: Up) -> None:
     second = Up(node.home)
     assert second.process.wait(timeout=WITHIN_S) == 3

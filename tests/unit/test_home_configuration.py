@@ -210,3 +210,12 @@ def test_a_home_that_compiles_on_one_node_compiles_to_the_same_on_another():
     assert one.catalog.digest == other.catalog.digest
     assert one.settings == other.settings
     assert one.packs == other.packs == {"payments": one.rulebook.packs["payments"].digest}
+
+
+@pytest.mark.parametrize("text", ["sources: [\n", "enviroments: {}\n", b"\xff\xfe"], ids=["yaml", "field", "encoding"])
+def test_settings_that_cannot_be_read_are_the_only_thing_said_of_settings(text):
+    wrong = {**home(FILES), "watchkeeper.yaml": text}
+    assert any("no route of" in problem.message for problem in compiled(home(FILES)).errors)
+    found = compiled(wrong)
+    assert {problem.file for problem in found.errors} == {"watchkeeper.yaml"}
+    assert not any("is not declared in" in problem.message for problem in found.problems)

@@ -36,3 +36,11 @@ def test_what_is_no_key_is_said_with_its_place(tmp_path, text):
     (tmp_path / "ledger.key").write_text(text)
     with pytest.raises(Rejected, match=r"ledger\.key: holds no key of this program: put it back"):
         _ledger_key(tmp_path)
+
+
+def test_a_record_that_has_begun_never_gets_a_second_key(tmp_path):
+    with pytest.raises(Rejected, match=r"ledger\.key: is missing, and the record has begun: put it back"):
+        _ledger_key(tmp_path, begun=True)
+    assert list(tmp_path.iterdir()) == [], "the advice still holds at the next start"
+    kept = _ledger_key(tmp_path)
+    assert _ledger_key(tmp_path, begun=True) == kept

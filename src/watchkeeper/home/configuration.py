@@ -85,6 +85,7 @@ def compile_home(
     if not _admitted(files, problems):
         return Compiled(configuration=None, problems=tuple(problems))
     settings = load_settings(read(SETTINGS, files.get(SETTINGS, b""), problems), problems)
+    unsettled = bool(errors(problems))  # what the settings lack is then not known: nothing is said of it
     catalog, found = load(
         [node for path in sorted(files) if _CATALOG.fullmatch(path) for node in read(path, files[path], problems)]
     )
@@ -95,8 +96,9 @@ def compile_home(
     enabled = packs.rulebook.rules
     problems += reached(enabled.values(), exclusions, catalog, packs.nodes)
     problems += unseen_labels(enabled.values(), seen_labels, packs.nodes)
-    _routed(settings, packs, problems)
-    _environments(settings, catalog, problems)
+    if not unsettled:
+        _routed(settings, packs, problems)
+        _environments(settings, catalog, problems)
     _unbuilt(packs, problems)
     ordered = in_order(problems)
     told = (

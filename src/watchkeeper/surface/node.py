@@ -69,7 +69,10 @@ async def _life(given: argparse.Namespace) -> int:
 
 async def _work(given: argparse.Namespace) -> int:
     home = given.home
-    node = await bootstrap.open_node(home)
+    try:
+        node = await bootstrap.open_node(home)
+    except OSError as failed:
+        raise _unreadable(failed) from failed
     try:
         engine = node.engine
         settings = engine.world.configuration.settings
@@ -82,11 +85,19 @@ async def _work(given: argparse.Namespace) -> int:
             loop.add_signal_handler(number, ending.set)
         await engine.start()
         _settle_memory()
-        await _token(engine, home)
+        try:
+            await _token(engine, home)
+        except OSError as failed:
+            raise _unreadable(failed) from failed
         log.info("newest checkpoint of the ledger", checkpoint=engine.sequencer.checkpoint)
         return await _serve(engine, settings, home, host, port, ending, dev=given.dev)
     finally:
         await node.close()
+
+
+def _unreadable(failed: OSError) -> Refused:
+    """Starting again does not mend a file: the supervisor must not try."""
+    return Refused(CANNOT, f"{failed.filename or 'the home'}: {failed.strerror or failed}; mend that and start again")
 
 
 def _listens(given: argparse.Namespace, settings: Settings) -> tuple[str, int]:
