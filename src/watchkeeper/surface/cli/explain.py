@@ -81,7 +81,9 @@ def decision_of(client: Client, text: str) -> str:
         newest = next(client.items("/decisions", {"alert": identity}, limit=1), None)
         if newest is None:
             raise Ends(
-                Exit.NO, f"no decision for alert {short(identity)} yet: it is made once its rule's 'for' has passed"
+                Exit.NO,
+                f"no decision for alert {short(identity)}: no rule matches it, or its rule's 'for' has not passed; "
+                "wk rules lists them",
             )
         return str(newest["id"])
     if prefix == "inc":
