@@ -20,7 +20,7 @@ from watchkeeper.decide.decide import binding_of, decide, decide_untargeted
 from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.decide.episode import Due, LastRun, NotDue, Present, due
 from watchkeeper.decide.match import Matched, Miss, Missed, match
-from watchkeeper.decide.target import NoTarget, Subject, Untargeted, targets_of
+from watchkeeper.decide.target import NoTarget, Subject, Untargeted, Why, targets_of
 from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.records import JudgedRecord, RunRecord, Waiting, encoder, put
 from watchkeeper.engine.scribe import Scribe
@@ -34,10 +34,10 @@ from watchkeeper.execute.run import Opened, Plan
 from watchkeeper.guards.autonomy import mode_of
 from watchkeeper.guards.finding import Finding, Outcome
 from watchkeeper.guards.order import ROOM
-from watchkeeper.guards.situation import AlertFacts, Proposal, Situation, Target
+from watchkeeper.guards.situation import AlertFacts, Ladder, Proposal, Situation, Target
 from watchkeeper.ledger.entry import Kind
 from watchkeeper.packs.expression import Known
-from watchkeeper.packs.rule import Per, Rule
+from watchkeeper.packs.rule import Mode, Per, Rule
 from watchkeeper.packs.runbook import Runbook
 from watchkeeper.packs.template import render
 from watchkeeper.ports import Append, Claim, Commit, Committed, Put, Refused
@@ -47,6 +47,7 @@ from watchkeeper.values import EPOCH, Instant, after_ms, id_from
 log = structlog.get_logger("watchkeeper.judge")
 
 HELD: Final = "held"
+UNMAPPED: Final = "unmapped"  # stands for the rule in the decision on an alert that none matches
 BROKEN_AGAIN_MS: Final = 60_000  # a rule that broke is judged again so much later
 NOT_TOLD: Final[Mapping[str, str]] = {}
 
@@ -127,6 +128,8 @@ class Judge:
         matched = self._matching(facts, alert, now)
         self._unmatched(alert, facts, {rule.name for rule, _ in matched})
         found: list[Judged] = []
+        if not matched and not facts.entity and self._world.decided(alert.id, UNMAPPED) is None:
+            found.append(await self._unmapped(facts, now))
         for rule, row in matched:
             try:
                 judged = await self._rule(rule, row, alert, facts, matched, now, because=because, asked_by=asked_by)
@@ -542,6 +545,39 @@ class Judge:
         judged, notices = self._told(Judged(decision=decision, situation=situation, untargeted=untargeted), told)
         await self._scribe.commit(self._commit(judged, proposal, self._puts(judged, notices)))
         self._seats.told(notices)
+        self._keep(judged)
+        return judged
+
+    async def _unmapped(self, facts: AlertFacts, now: Instant) -> Judged:
+        """An alert that nothing in the catalogue answers for is observed, on record, once an episode (SEMANTICS 1)."""
+        reason = "The alert names no entity of the catalogue, and no rule matches it."
+        situation = Situation(
+            at=now,
+            epoch=self._world.epoch,
+            configuration=self._situations.configuration.digest,
+            versions={},
+            alert=facts,
+            ladder=Ladder(cell="", ceiling=Mode.OBSERVE, risk_ceiling=Mode.OBSERVE),
+        )
+        untargeted = Untargeted(
+            rule=UNMAPPED,
+            rule_digest="",
+            runbook="",
+            pack="",
+            pack_version="",
+            missing=NoTarget(why=Why.UNMAPPED, reason=reason),
+        )
+        decision = decide_untargeted(untargeted, situation, engine=self._engine, because="first")
+        judged = Judged(decision=decision, situation=situation, untargeted=untargeted)
+        content = _digestible(decision)
+        entry = self._scribe.entry(
+            Kind.REFUSAL,
+            {"decision": decision.id, "alert": decision.alert, "incident": decision.incident},
+            actor=decision.actor,
+            verdict=decision.verdict.value,
+            content=content,
+        )
+        await self._scribe.commit(Commit(at=decision.at, puts=self._puts(judged, ()), entries=(entry,)))
         self._keep(judged)
         return judged
 
