@@ -144,12 +144,16 @@ class FleetProber:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
 
-    async def look(self, kind: str, arguments: Mapping[str, Any], timeout_ms: int, target: Target | None) -> Observation:
+    async def look(
+        self, kind: str, arguments: Mapping[str, Any], timeout_ms: int, target: Target | None
+    ) -> Observation:
         await asyncio.sleep(0.01)
         if target is None or self.fleet.random.random() < 0.05:
             return Observation(seen=False, why="blind")
         broken = self.fleet.targets[target.name].broken
-        return Observation(seen=True, values={"connected": True, "status": 500 if broken else 200, "took_ms": 1, "body": ""})
+        return Observation(
+            seen=True, values={"connected": True, "status": 500 if broken else 200, "took_ms": 1, "body": ""}
+        )
 
 
 def actions(fleet: Fleet) -> dict[str, FleetAction]:

@@ -14,7 +14,9 @@ def asked(service: str, step: str, key: str) -> Received:
 
 
 def order(**more: object) -> Order:
-    return Order(**{"kind": "paced", "name": "t", "seconds": 1, "port": 1, "token": "t", "alert": "A", "services": 2, **more})
+    return Order(
+        **{"kind": "paced", "name": "t", "seconds": 1, "port": 1, "token": "t", "alert": "A", "services": 2, **more}
+    )
 
 
 async def test_the_home_of_the_bench_is_without_a_problem(tmp_path: Path):

@@ -25,7 +25,12 @@ def test_a_goal_of_a_ratio_is_judged_by_the_median_ratio_and_not_by_the_value():
 def test_a_limit_holds_up_to_itself():
     assert spreads([turn(25, 100)])[1].reached is True
     assert spreads([turn(25.1, 100)])[1].reached is False
-    assert spreads([(Measure(name="m", figures=(Figure(name="x", unit="", value=1),), proof="", load_before=0, load_after=0),)])[0].reached is None
+    assert (
+        spreads(
+            [(Measure(name="m", figures=(Figure(name="x", unit="", value=1),), proof="", load_before=0, load_after=0),)]
+        )[0].reached
+        is None
+    )
 
 
 def test_a_percentile_is_one_of_the_values():
@@ -35,5 +40,9 @@ def test_a_percentile_is_one_of_the_values():
 
 
 def test_plots_are_well_formed_whatever_the_words():
-    for text in (line("a < b", "x & y", "ms", [(0, 0.0), (100, 12.5)]), line("empty", "", "", []), bars("t", "µs", [("a", 3.0)], {"a": 2})):
+    for text in (
+        line("a < b", "x & y", "ms", [(0, 0.0), (100, 12.5)]),
+        line("empty", "", "", []),
+        bars("t", "µs", [("a", 3.0)], {"a": 2}),
+    ):
         assert ET.fromstring(text).tag.endswith("svg")

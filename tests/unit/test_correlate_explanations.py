@@ -58,9 +58,7 @@ def test_six_transitions_in_half_an_hour_are_flapping_five_are_not():
     assert found.flapping
     assert found.transitions == TRANSITIONS_MAX
     assert found.until_at == at(30)
-    assert found.sentence == (
-        "flapping: 6 transitions in 30m, at least 6; calm at 10:30 UTC if nothing more changes"
-    )
+    assert found.sentence == ("flapping: 6 transitions in 30m, at least 6; calm at 10:30 UTC if nothing more changes")
     calm = flapping([*rows[:2], alert(8)], at(10))
     assert not calm.flapping
     assert calm.sentence == "not flapping: 5 transitions in 30m, fewer than 6"

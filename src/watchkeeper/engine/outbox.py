@@ -104,7 +104,9 @@ class Outbox:
         found = [
             message
             for _, _, message in self._heap
-            if message.notice.get("delayed") and message.attempts == 0 and message.notice["ids"].get("decision") == decision
+            if message.notice.get("delayed")
+            and message.attempts == 0
+            and message.notice["ids"].get("decision") == decision
         ]
         self._dropped.update((message.id, why) for message in found)
         return bool(found)

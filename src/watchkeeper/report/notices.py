@@ -151,7 +151,9 @@ def of_end(run: str, decision: Decision, status: Status, why: str, state: str, a
         at=at,
         kind=NoticeKind.RUN_FAILED if bad else NoticeKind.RUN_ENDED,
         subject=f"{word}: {decision.runbook} on {targets_text(decision)}",
-        text=". ".join(part.rstrip(".") for part in (why, state) if part) + "." if why or state else f"{id_short(run)} ended {status.value}.",
+        text=". ".join(part.rstrip(".") for part in (why, state) if part) + "."
+        if why or state
+        else f"{id_short(run)} ended {status.value}.",
         severity=Severity.CRITICAL if status is Status.UNDO_FAILED else decision.severity,
         team=decision.owner,
         service=decision.targets[0].service if decision.targets else "",
