@@ -529,6 +529,9 @@ def test_plan_shows_what_apply_makes_active_and_only_that(node: Up) -> None:
     assert stale.code == 1
     assert "run 'wk plan' again" in stale.err
     assert wk(home, "apply").code == 2
+    unasked = wk(home, "apply", "--reason", "in a script")
+    assert unasked.code == 2
+    assert f"nothing was applied. To apply what is shown: wk apply --digest {digest}" in " ".join(unasked.err.split())
     assert wk(home, "apply", "--digest", digest, "--reason", "longer").code == 0
     assert "Nothing to apply" in wk(home, "apply", "--reason", "again").out
     book.write_text("kind: Runbook\n")

@@ -134,6 +134,12 @@ def _answer(verb: str, text: str, comment: str, *, emergency: bool, yes: bool, d
                 f"this is not a terminal: nothing was answered. To {verb} what is shown: wk {verb} {identity} --yes "
                 f"--digest {found['digest']}",
             )
+        if verb == "approve" and found.get("emergency") and not (emergency and comment.strip()):
+            raise Ends(
+                Exit.USAGE,
+                "a freeze is in force, so nothing was answered. If it is an emergency: "
+                f"wk approve {short(identity)} --emergency --comment 'why'",
+            )
         if not sure(f"{verb.capitalize()} {count(len(found['targets']), 'target')}?"):
             tell("Nothing was answered.")
             return Exit.NO

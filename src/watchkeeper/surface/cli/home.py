@@ -106,9 +106,16 @@ def apply(*, reason: str = "", digest: str = "", yes: bool = False, json: bool =
         return Exit.DONE
     if not json:
         _planned(found)
-    if not (yes or digest) and sys.stdin.isatty() and not sure("Apply this?"):
-        tell("Nothing was applied.")
-        return Exit.NO
+    if not (yes or digest):
+        if not sys.stdin.isatty():
+            raise Ends(
+                Exit.USAGE,
+                "this is not a terminal: nothing was applied. To apply what is shown: wk apply --digest "
+                f"{found['digest']} --reason '...'",
+            )
+        if not sure("Apply this?"):
+            tell("Nothing was applied.")
+            return Exit.NO
     done = client.post("/configuration/apply", {"digest": found["digest"], "reason": reason}, match=found["digest"])
     if json:
         as_json(done)
