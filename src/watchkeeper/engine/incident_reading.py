@@ -23,6 +23,7 @@ from watchkeeper.engine.reading import Reader, View, approval_view, decision_vie
 from watchkeeper.engine.records import Note, RunRecord, kind_of, read
 from watchkeeper.engine.runner import decode
 from watchkeeper.execute.run import Event, Intended, Status
+from watchkeeper.execute.words import NOT_VERIFIED, NOTHING
 from watchkeeper.learn.measures import measures
 from watchkeeper.ledger import entry as entries
 from watchkeeper.ports import EntryRow
@@ -198,7 +199,8 @@ def _told(parts: _Parts) -> Iterable[TimelineEvent]:
             ids=(record.id,),
         )
         if record.ended_at is not None:
-            repaired = record.status == Status.SUCCEEDED
+            # What nobody verified mitigated nothing that anybody knows of.
+            repaired = record.status == Status.SUCCEEDED and not record.state.endswith((NOT_VERIFIED, NOTHING))
             yield TimelineEvent(
                 at=record.ended_at,
                 actor=record.actor,
