@@ -290,14 +290,14 @@ async def _judge(rig: Rig, watcher: Watcher) -> None:
     while True:
         page = await rig.store.find("run", after=after, limit=1000)
         for row in page.items:
-            await _run_is_right(rig, read(row, RunRecord))
+            await run_is_right(rig, read(row, RunRecord))
         after = page.next
         if after is None:
             break
     await _ledger_is_whole(rig)
 
 
-async def _run_is_right(rig: Rig, record: RunRecord) -> None:
+async def run_is_right(rig: Rig, record: RunRecord) -> None:
     assert not record.open, record
     events = [decode(body) for body in await rig.store.journal(record.id)]
     configuration = rig.configuration
