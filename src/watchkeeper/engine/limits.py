@@ -53,9 +53,10 @@ class Limits:
             until_at=until_at,
             origin=origin,
         )
+        self._world.holds[found.id] = found  # before it is durable: what is judged meanwhile waits already
         if no := await self._write(actor, put(found), "hold", Kind.HOLD, "set", found):
+            self._world.holds.pop(found.id, None)
             return no
-        self._world.holds[found.id] = found
         await self._changed("hold")
         return found
 
@@ -67,9 +68,10 @@ class Limits:
         if no := _bad_span(now, until_at, HOLD_MOST_MS):
             return no
         found = msgspec.structs.replace(before, until_at=until_at)
-        if no := await self._write(actor, put(found), "hold", Kind.HOLD, "extended", found):
-            return no
         self._world.holds[identity] = found
+        if no := await self._write(actor, put(found), "hold", Kind.HOLD, "extended", found):
+            self._world.holds[identity] = before
+            return no
         await self._changed("hold")
         return found
 
@@ -94,9 +96,10 @@ class Limits:
             until_at=until_at,
             origin=origin,
         )
+        self._world.freezes[found.id] = found  # before it is durable: what is judged meanwhile waits already
         if no := await self._write(actor, put(found), "freeze", Kind.FREEZE, "set", found):
+            self._world.freezes.pop(found.id, None)
             return no
-        self._world.freezes[found.id] = found
         await self._changed("freeze")
         return found
 
@@ -113,9 +116,10 @@ class Limits:
             at=now,
             now=now_too,
         )
+        self._world.stops[found.id] = found  # before it is durable: what is judged meanwhile waits already
         if no := await self._write(actor, put(found), "stop", Kind.STOP, "set", found):
+            self._world.stops.pop(found.id, None)
             return no
-        self._world.stops[found.id] = found
         await self._changed("stop")
         return found
 

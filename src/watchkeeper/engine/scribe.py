@@ -75,7 +75,8 @@ class Scribe:
         """Write all of it or nothing; then let watchers know. Refusals are for the caller to read."""
         outcome = await self.store.commit(commit)
         if isinstance(outcome, Committed):
-            self.versions.update(outcome.versions)
+            for key, number in outcome.versions.items():  # answers may be heard in another order than they were written
+                self.versions[key] = max(number, self.versions.get(key, 0))
             self._announce(commit.puts)
         return outcome
 
