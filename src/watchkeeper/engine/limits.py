@@ -53,9 +53,7 @@ class Limits:
             until_at=until_at,
             origin=origin,
         )
-        self._world.holds[found.id] = found  # before it is durable: what is judged meanwhile waits already
-        if no := await self._write(actor, put(found), "hold", Kind.HOLD, "set", found):
-            self._world.holds.pop(found.id, None)
+        if no := await self._bind(actor, self._world.holds, found, "hold", Kind.HOLD, "set"):
             return no
         await self._changed("hold")
         return found
@@ -68,9 +66,7 @@ class Limits:
         if no := _bad_span(now, until_at, HOLD_MOST_MS):
             return no
         found = msgspec.structs.replace(before, until_at=until_at)
-        self._world.holds[identity] = found
-        if no := await self._write(actor, put(found), "hold", Kind.HOLD, "extended", found):
-            self._world.holds[identity] = before
+        if no := await self._bind(actor, self._world.holds, found, "hold", Kind.HOLD, "extended"):
             return no
         await self._changed("hold")
         return found
@@ -96,9 +92,7 @@ class Limits:
             until_at=until_at,
             origin=origin,
         )
-        self._world.freezes[found.id] = found  # before it is durable: what is judged meanwhile waits already
-        if no := await self._write(actor, put(found), "freeze", Kind.FREEZE, "set", found):
-            self._world.freezes.pop(found.id, None)
+        if no := await self._bind(actor, self._world.freezes, found, "freeze", Kind.FREEZE, "set"):
             return no
         await self._changed("freeze")
         return found
@@ -116,9 +110,7 @@ class Limits:
             at=now,
             now=now_too,
         )
-        self._world.stops[found.id] = found  # before it is durable: what is judged meanwhile waits already
-        if no := await self._write(actor, put(found), "stop", Kind.STOP, "set", found):
-            self._world.stops.pop(found.id, None)
+        if no := await self._bind(actor, self._world.stops, found, "stop", Kind.STOP, "set"):
             return no
         await self._changed("stop")
         return found
@@ -226,6 +218,25 @@ class Limits:
             if value and not any(_has(entity, field, value) for entity in catalog.entities.values()):
                 return invalid(f"scope.{field}", f"no entity with {field} {value!r} in the catalogue")
         return None
+
+    async def _bind(
+        self, actor: Actor, held: dict[str, Limit], found: Limit, key: str, kind: Kind, verdict: str
+    ) -> No | None:
+        """It binds before it is durable: what is judged before the answer is heard waits already. What could not be
+        written binds no longer, whether it was refused or the store did not take it.
+        """
+        before, written = held.get(found.id), False
+        held[found.id] = found
+        try:
+            no = await self._write(actor, put(found), key, kind, verdict, found)
+            written = no is None
+        finally:
+            if not written and held.get(found.id) is found:
+                if before is None:
+                    del held[found.id]
+                else:
+                    held[found.id] = before
+        return no
 
     async def _write(
         self, actor: Actor, document: Put, key: str, kind: Kind, verdict: str, content: object
