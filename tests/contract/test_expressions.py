@@ -1,7 +1,6 @@
 """One suite over every expression language that ships: today CEL on Google's core."""
 
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -237,15 +236,3 @@ def test_one_compiled_expression_serves_many_threads(compiler):
     for thread in threads:
         thread.join()
     assert wrong == []
-
-
-def test_an_evaluation_costs_microseconds(compiler):
-    expression = compiler.compile('alert.labels.tier != "canary" && alert.severity == "critical"', NAMES, "bool")
-    bindings = {"alert": {**ALERT, "labels": {f"l{i}": "x" * 20 for i in range(15)}}, "now": NOW}
-    best = 1.0
-    for _ in range(20):
-        begin = time.perf_counter()
-        for _ in range(100):
-            expression.evaluate(bindings)
-        best = min(best, (time.perf_counter() - begin) / 100)
-    assert best < 100e-6  # 12 µs on the machine it was written on; the bound leaves room for slow ones

@@ -1,8 +1,7 @@
-import time
-
 from watchkeeper.packs.index import build_index, matches
 from watchkeeper.packs.rule import Rule
 from watchkeeper.packs.rulebook import Rulebook
+from work import lines_run
 
 
 def rule(name, **match):
@@ -64,21 +63,15 @@ def test_every_rule_that_matches_is_a_candidate():
         assert {name for name, each in found.rules.items() if matches(each, one)} <= set(candidates)
 
 
-def candidates_us(count):
+def candidate_lines(count):
     found = book([rule(f"r{i:05}", alertname=f"A{i}", severity="critical", team=f"t{i % 20}") for i in range(count)])
     labels = {"alertname": f"A{count // 2}", "severity": "critical", "team": "t1", "instance": "x"}
-    best = 1.0
-    for _ in range(30):
-        begin = time.perf_counter()
-        for _ in range(200):
-            assert len(list(found.candidates(labels))) == 1
-        best = min(best, (time.perf_counter() - begin) / 200)
-    return best * 1e6
+    assert len(list(found.candidates(labels))) == 1
+    return lines_run(lambda: list(found.candidates(labels)))
 
 
 def test_matching_costs_the_same_from_ten_rules_to_ten_thousand():
-    few, many = candidates_us(10), candidates_us(10_000)
-    assert many < 3 * few + 2  # measured: 1 µs and 1 µs; a scan would be a thousand times as much
+    assert candidate_lines(10_000) == candidate_lines(10)
 
 
 def test_an_index_over_ten_thousand_rules_with_two_labels_has_two_places_to_look():

@@ -1,7 +1,6 @@
 import base64
 import json
 import pickle
-import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.report.scrub import Scrubber
+from work import ends
 
 SECRET = "Tr0ub4dor&3/ß"
 NOBODY = Scrubber()
@@ -221,27 +221,11 @@ def test_no_live_secret_is_left_in_any_text(text):
 )
 def test_a_mebibyte_made_to_be_slow_is_read_in_linear_time(piece):
     scrubber = Scrubber(["MYSECRET12345"])
-
-    def seconds(size):
-        text = piece * (size // len(piece))
-        started = time.process_time()
-        scrubber.text(text)
-        return time.process_time() - started
-
-    small = min(seconds(2**17) for _ in range(3))
-    assert seconds(2**20) < max(0.2, small * 8 * 4)  # eight times the text; quadratic would be 64 times the time
+    with ends():  # it takes some 0.03 s; what is quadratic in the pieces takes minutes
+        scrubber.text(piece * (2**20 // len(piece)))
 
 
-def test_a_batch_without_secrets_is_read_fast():
+def test_a_batch_without_secrets_comes_back_uncopied():
     alert = {"labels": {"alertname": "InstanceWedged", "service": "checkout"}, "annotations": {"summary": "no answer"}}
     body = json.dumps([alert] * 185).encode()
-    assert 19_000 < len(body) < 22_000
-    scrubber = Scrubber(["q9X-live-secret"])
-
-    def seconds():
-        started = time.process_time()
-        for _ in range(20):
-            assert scrubber.bytes(body) is body
-        return (time.process_time() - started) / 20
-
-    assert min(seconds() for _ in range(20)) < 0.000_4  # 0.2 ms on an idle machine
+    assert Scrubber(["q9X-live-secret"]).bytes(body) is body
