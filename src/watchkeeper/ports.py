@@ -50,6 +50,9 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "note": ("subject",),
     "answered": ("state",),
     "import": (),
+    "tombstone": ("kind",),
+    "swept": (),
+    "size": (),
 }
 
 
@@ -112,6 +115,32 @@ class Commit(Struct, frozen=True, kw_only=True):
     entries: tuple[tuple[Entry, Content], ...] = ()
     accepts: tuple[Delivery, ...] = ()
     taken: tuple[str, ...] = ()
+
+
+class Forget(Struct, frozen=True, kw_only=True):
+    """What goes, by retention or by order, and the commit that says so (drops and tombstones; no entries): all or nothing.
+
+    `runs`: journals that go whole. `rewrites`: events that stay, with less in them; one that is not there is passed over.
+    `deliveries`: ids of those that go, once they were taken apart. `secure`: nothing of it stays in freed room of the file
+    or in its log.
+    """
+
+    commit: Commit
+    runs: tuple[str, ...] = ()
+    rewrites: tuple[Append, ...] = ()
+    deliveries: tuple[str, ...] = ()
+    secure: bool = False
+
+
+class Size(Struct, frozen=True, kw_only=True):
+    """What one kind takes. `kind` is one of KINDS, or `journal`, `delivery`, `entry`, `content`. `bytes` are those of the
+    bodies alone. `oldest_at` is None where nothing says it.
+    """
+
+    kind: str
+    rows: int
+    bytes: int
+    oldest_at: Instant | None = None
 
 
 class Committed(Struct, frozen=True, kw_only=True):
@@ -234,9 +263,22 @@ class Store(Protocol):
         an entry that is not in the tree, or that is itself an order of erasure.
         """
 
-    async def prune(self, before: Instant) -> int:
+    async def prune(self, before: Instant, *, deliveries: bool = True) -> int:
         """Forget windows of claims that closed before, and deliveries taken apart that came before; the number."""
 
-    async def size_bytes(self) -> int: ...
+    async def forget(self, forget: Forget) -> Committed | Refused:
+        """Raises Rejected for a commit with entries: what the tree holds is `commit`'s, and its content `erase`'s."""
+
+    async def old_deliveries(self, before: Instant, limit: int) -> tuple[Delivery, ...]:
+        """Taken apart, and received before: oldest first."""
+
+    async def size_bytes(self) -> int:
+        """What it takes of the disk: the file with room that was freed in it, and the log."""
+
+    async def used_bytes(self) -> int:
+        """What is in use of it: freed room is used again before the file grows."""
+
+    async def sizes(self) -> tuple[Size, ...]:
+        """Every kind that has any rows. Reads everything once: for a person who asks."""
 
     async def close(self) -> None: ...

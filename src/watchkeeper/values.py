@@ -143,6 +143,15 @@ def id_from(prefix: str, at: Instant, *parts: str) -> str:
     return id_new(prefix, at, hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).digest())
 
 
+def id_time(identity: str) -> Instant | None:
+    """When the thing that an id names began, to the millisecond; None for an id that says nothing of time."""
+    found = _UUID7.fullmatch(identity.rpartition("_")[2])
+    return after_ms(EPOCH, int(found[1] + found[2], 16)) if found is not None else None
+
+
+_UUID7: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
 def id_short(identity: str) -> str:
     """`run_…c3f8e1`: how an id is shown to people."""
     prefix, _, rest = identity.partition("_")

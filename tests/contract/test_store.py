@@ -27,11 +27,13 @@ from watchkeeper.ports import (
     Commit,
     Committed,
     Drop,
+    Forget,
     Put,
     Refused,
     Store,
 )
 from watchkeeper.signals.signal import Delivery
+from watchkeeper.values import id_new
 
 AT = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -582,6 +584,69 @@ async def test_what_is_over_is_pruned_and_what_is_not_stays(store) -> None:
     assert await store.delivery("old") is None
     assert await store.delivery("waits")
     assert await store.delivery("new")
+
+
+async def test_what_is_forgotten_goes_with_its_journal_and_leaves_a_tombstone(store) -> None:
+    await ok(store, puts=(Put(kind="run", id="run_1", body=b"{}"), Put(kind="run", id="run_2", body=b"{}")))
+    await ok(
+        store, appends=tuple(Append(run=run, number=n, body=b"long") for run in ("run_1", "run_2") for n in (0, 1))
+    )
+    await ok(store, accepts=(delivery("dlv_1"), delivery("dlv_2")))
+    await ok(store, taken=("dlv_1",))
+    stone = Put(kind="tombstone", id="run:2026-03-01", body=b"{}", keys={"kind": "run"})
+    gone = Forget(
+        commit=Commit(at=AT, drops=(Drop(kind="run", id="run_1"),), puts=(stone,)),
+        runs=("run_1",),
+        rewrites=(Append(run="run_2", number=1, body=b"-"), Append(run="run_2", number=7, body=b"-")),
+        deliveries=("dlv_1", "dlv_2"),
+        secure=True,
+    )
+    assert isinstance(await store.forget(gone), Committed)
+    assert await store.get("run", "run_1") is None
+    assert await store.journal("run_1") == ()
+    assert await store.journal("run_2") == (b"long", b"-")
+    assert await store.delivery("dlv_1") is None
+    assert await store.delivery("dlv_2") is not None, "it waits to be taken apart"
+    assert await store.count("tombstone", {"kind": "run"}) == 1
+
+
+async def test_what_is_forgotten_goes_whole_or_not_at_all(store) -> None:
+    await ok(
+        store, puts=(Put(kind="run", id="run_1", body=b"{}"),), appends=(Append(run="run_1", number=0, body=b"x"),)
+    )
+    again = Put(kind="run", id="run_1", body=b"{}", expect=0)
+    refused = await store.forget(Forget(commit=Commit(at=AT, puts=(again,)), runs=("run_1",)))
+    assert isinstance(refused, Refused)
+    assert await store.journal("run_1") == (b"x",)
+
+
+async def test_old_deliveries_are_those_taken_apart_oldest_first(store) -> None:
+    early = AT - HOUR
+    names = ("dlv_1", "dlv_2", "dlv_3")
+    await ok(store, accepts=(*(delivery(name, received_at=early) for name in names), delivery("dlv_4")))
+    await ok(store, taken=("dlv_3", "dlv_1", "dlv_4"))
+    assert [found.id for found in await store.old_deliveries(AT, 10)] == ["dlv_1", "dlv_3"]
+    assert [found.id for found in await store.old_deliveries(AT, 1)] == ["dlv_1"]
+
+
+async def test_every_kind_says_its_rows_bytes_and_age(store) -> None:
+    name = id_new("sig", AT, b"0123456789")
+    await ok(store, puts=(Put(kind="signal", id=name, body=b"12345"), Put(kind="health", id="web", body=b"1")))
+    await ok(store, accepts=(delivery("dlv_1"),), appends=(Append(run="run_1", number=0, body=b"abc"),))
+    found = {each.kind: each for each in await store.sizes()}
+    assert set(found) == {"signal", "health", "delivery", "journal"}
+    assert (found["signal"].rows, found["signal"].bytes, found["signal"].oldest_at) == (1, 5, AT)
+    assert found["health"].oldest_at is None
+    assert found["delivery"].oldest_at == delivery("dlv_1").received_at
+    assert (found["journal"].rows, found["journal"].bytes) == (1, 3)
+
+
+async def test_room_that_was_freed_counts_as_free(store) -> None:
+    before = await store.used_bytes()
+    await ok(store, puts=(Put(kind="import", id="big", body=b"x" * 400_000),))
+    assert await store.used_bytes() >= before + 390_000
+    await store.forget(Forget(commit=Commit(at=AT, drops=(Drop(kind="import", id="big"),))))
+    assert await store.used_bytes() < before + 100_000
 
 
 # -- deliveries ------------------------------------------------------------------------------------

@@ -25,13 +25,15 @@ from watchkeeper.ports import (
     Commit,
     Committed,
     EntryRow,
+    Forget,
     Page,
     Put,
     Refused,
     Row,
+    Size,
 )
 from watchkeeper.signals.signal import Delivery
-from watchkeeper.values import Instant
+from watchkeeper.values import Instant, id_time
 
 PENDING_MAX: Final = 10_000
 
@@ -225,14 +227,43 @@ class MemoryStore:
                 gone += 1
         return gone
 
-    async def prune(self, before: Instant) -> int:
+    async def forget(self, forget: Forget) -> Committed | Refused:
+        if forget.commit.entries:
+            raise Rejected("store: what is forgotten writes no entries: commit them before")
+        size_of(forget.commit)
+        self._open()
+        world = self._world
+        refused = judge(forget.commit, world)
+        if refused is not None:
+            return refused
+        answer = self._apply(forget.commit, ())
+        for run in forget.runs:
+            world.journal.pop(run, None)
+        for event in forget.rewrites:
+            if event.number in world.journal.get(event.run, ()):
+                world.journal[event.run] = {**world.journal[event.run], event.number: event.body}
+        for identity in forget.deliveries:
+            if identity not in world.waiting:
+                world.deliveries.pop(identity, None)
+        return answer
+
+    async def old_deliveries(self, before: Instant, limit: int) -> tuple[Delivery, ...]:
+        most = bounded(limit)
+        found = [
+            pair
+            for identity, pair in self._world.deliveries.items()
+            if identity not in self._world.waiting and pair[1].received_at < before
+        ]
+        return tuple(delivery for _, delivery in sorted(found, key=lambda pair: pair[0])[:most])
+
+    async def prune(self, before: Instant, *, deliveries: bool = True) -> int:
         self._open()
         world, before_us = self._world, micros(before)
         closed = [at for at, claim in world.claims.items() if _until_us(claim) <= before_us]
         old = [
             identity
             for identity, (_, delivery) in world.deliveries.items()
-            if identity not in world.waiting and delivery.received_at < before
+            if deliveries and identity not in world.waiting and delivery.received_at < before
         ]
         for at in closed:
             del world.claims[at]
@@ -368,6 +399,30 @@ class MemoryStore:
             + sum(len(delivery.body) for _, delivery in world.deliveries.values())
             + sum(len(entry.body) + (len(entry.content.body) if entry.content else 0) for entry in world.entries)
         )
+
+    async def used_bytes(self) -> int:
+        return await self.size_bytes()
+
+    async def sizes(self) -> tuple[Size, ...]:
+        world, found = self._world, []
+        for kind, documents in world.documents.items():
+            rows = sorted((each.row for each in documents.values()), key=lambda row: row.position)
+            oldest_at = id_time(rows[0].id) if rows else None
+            found.append(Size(kind=kind, rows=len(rows), bytes=sum(len(row.body) for row in rows), oldest_at=oldest_at))
+        bodies = [body for events in world.journal.values() for body in events.values()]
+        found.append(Size(kind="journal", rows=len(bodies), bytes=sum(map(len, bodies))))
+        kept = sorted(world.deliveries.values(), key=lambda pair: pair[0])
+        received_at = kept[0][1].received_at if kept else None
+        size = sum(len(delivery.body) for _, delivery in kept)
+        found.append(Size(kind="delivery", rows=len(kept), bytes=size, oldest_at=received_at))
+        entries = world.entries
+        size, first_at = sum(len(each.body) for each in entries), entries[0].at if entries else None
+        found.append(Size(kind="entry", rows=len(entries), bytes=size, oldest_at=first_at))
+        sealed = [each for each in entries if each.content is not None]
+        size = sum(len(each.content.body) for each in sealed if each.content is not None)
+        sealed_at = sealed[0].at if sealed else None
+        found.append(Size(kind="content", rows=len(sealed), bytes=size, oldest_at=sealed_at))
+        return tuple(each for each in found if each.rows)
 
     async def close(self) -> None:
         self._closed = True

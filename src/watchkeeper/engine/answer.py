@@ -7,7 +7,7 @@ from msgspec import Struct
 
 class No(Struct, frozen=True, kw_only=True):
     """`status` is the HTTP status that says the same: 400 wrong input, 403 may not, 404 not there, 409 changed since,
-    422 makes no sense here, 503 later. `title` is the short name of the reason, `detail` the sentence.
+    410 was there and went, 422 makes no sense here, 503 later. `title` is the short name of the reason, `detail` the sentence.
     """
 
     status: int
@@ -32,6 +32,10 @@ _LISTED_BY: Final = {  # the verb that lists what a plural does not name
 def missing(what: str, identity: str) -> No:
     listed = _LISTED_BY.get(what, f"wk {what}s")
     return No(status=404, title="not found", detail=f"no {what} {identity!r}: run {listed!r} to list them")
+
+
+def went(what: str, identity: str, why: str) -> No:
+    return No(status=410, title="gone", detail=f"{what} {identity}: {why}")
 
 
 def denied(detail: str) -> No:

@@ -39,11 +39,14 @@ from watchkeeper.engine.perform import Leaser, StepPerformer
 from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.programs import PackActions, Programs
 from watchkeeper.engine.records import Message, RunRecord, put, read
+from watchkeeper.engine.retention import gone
+from watchkeeper.engine.room import Room, RoomWatch
 from watchkeeper.engine.runner import Live, Runner
 from watchkeeper.engine.scribe import Dice, Scribe
 from watchkeeper.engine.sequencer import Sequencer
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.steering import Steering
+from watchkeeper.engine.sweeper import Sweeper
 from watchkeeper.engine.take_up import TakeUp
 from watchkeeper.engine.watching import Watching
 from watchkeeper.engine.witnesses import Witnesses
@@ -67,7 +70,6 @@ log = structlog.get_logger("watchkeeper.engine")
 DOUBT_EVERY_MS: Final = 1_800_000
 TICK_S: Final = 0.25
 FORGET_EVERY_S: Final = 60.0
-PRUNE_EVERY_S: Final = 3600.0  # deliveries past their retention, and claim windows that closed
 ROOM_LOOKED_AT: Final = 64  # of those that wait for a run's place
 ROOM_WOKEN: Final = 4  # more than one: the first may be kept out by another limit
 
@@ -148,6 +150,9 @@ class Engine:
         self.watching = Watching(self.scribe, self.world, self.pipeline, prober)
         self.incidents = Incidents(self.scribe, self.correlation, self.tell)
         self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files, aside)
+        self.sweeper = Sweeper(self.scribe, clock, self.world, self.correlation)
+        self.room = RoomWatch(self.scribe, clock, self.world, self.sweeper, self.tell)
+        self.intake.refusal = self.room.refusal
         self._clock_guard = ClockGuard()
         self.taken = TakeUp(
             store,
@@ -190,6 +195,8 @@ class Engine:
             ("ticker", self._tick()),
             ("watching", self.watching.work()),
             ("lease", self.lease.keep()),
+            ("sweeper", self.sweeper.work()),
+            ("room", self.room.work()),
         ):
             self._tasks.append(asyncio.create_task(self._guard(name, work), name=name))
         await self.pipeline.rejudge_all("started")
@@ -461,7 +468,7 @@ class Engine:
             await self.scribe.commit(Commit(at=self.clock.now(), puts=tuple(puts)))
 
     async def _tick(self) -> None:
-        forgotten_ms = pruned_ms = self.clock.monotonic_ms()
+        forgotten_ms = self.clock.monotonic_ms()
         while True:
             await asyncio.sleep(TICK_S)
             before = self.world.clock
@@ -474,10 +481,6 @@ class Engine:
             if self.clock.monotonic_ms() - forgotten_ms > FORGET_EVERY_S * 1000:
                 forgotten_ms = self.clock.monotonic_ms()
                 self.pipeline.forget()
-            if self.clock.monotonic_ms() - pruned_ms > PRUNE_EVERY_S * 1000:
-                pruned_ms = self.clock.monotonic_ms()
-                kept_ms = self.world.configuration.settings.retention.signals_ms
-                await self.store.prune(after_ms(self.clock.now(), -kept_ms))
 
     async def _lapse_approvals(self) -> None:
         now = self.clock.now()
@@ -537,6 +540,8 @@ class Engine:
             wrong["failed"] = self.failed
         if self.outbox.failing:
             wrong["telling"] = dict(self.outbox.failing)
+        if self.room.room is Room.FULL:
+            wrong["store"] = self.room.refusal()
         if not self.world.clock.trusted:
             wrong["clock"] = self.world.clock.why
         return not wrong, wrong
@@ -549,7 +554,8 @@ class Engine:
         letter = read(row, DeadLetter)
         delivery = await self.store.delivery(letter.delivery)
         if delivery is None:
-            return changed(f"delivery {letter.delivery} is no longer kept")
+            was = await gone(self.store, "delivery", letter.delivery)
+            return changed(f"delivery {letter.delivery} is no longer kept{f': {was}' if was else ''}")
         parsed = SignalReader(self.world).read(delivery)
         if any(each.path == letter.path for each in parsed.dead):
             still = next(each for each in parsed.dead if each.path == letter.path)

@@ -16,11 +16,12 @@ from watchkeeper.correlate.incident import Incident
 from watchkeeper.correlate.timeline import EventKind, TimelineEvent, ordered, progress, told_by_alerts
 from watchkeeper.decide.decision import Decision
 from watchkeeper.decide.explain import sentence
-from watchkeeper.engine.answer import No, missing
+from watchkeeper.engine.answer import No
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.incidents import Mark
 from watchkeeper.engine.reading import Reader, View, approval_view, decision_view
 from watchkeeper.engine.records import Note, RunRecord, kind_of, read
+from watchkeeper.engine.retention import absent
 from watchkeeper.engine.runner import decode
 from watchkeeper.execute.run import Event, Intended, Status
 from watchkeeper.execute.words import NOT_VERIFIED, NOTHING
@@ -80,7 +81,7 @@ class IncidentReader:
     async def incident(self, identity: str) -> View | No:
         parts = await self._parts(identity)
         if parts is None:
-            return missing("incident", identity)
+            return await absent(self._engine.store, "incident", identity)
         now = self._engine.clock.now()
         timeline = ordered((*told_by_alerts(parts.alerts, now), *_told(parts)))
         how_far = progress(parts.incident, timeline)
@@ -102,7 +103,7 @@ class IncidentReader:
     async def trail(self, identity: str) -> Trail | No:
         parts = await self._parts(identity)
         if parts is None:
-            return missing("incident", identity)
+            return await absent(self._engine.store, "incident", identity)
         alerts = [alert.id for alert in parts.alerts]
         signals = [signal async for signal in self._every(Signal, "alert", alerts)]
         items = [_of_signal(signal) for signal in signals]

@@ -5,7 +5,7 @@ senders retry that and give up on everything else.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -36,6 +36,7 @@ class Intake:
         self._scribe, self._world, self._scrubber = scribe, world, scrubber
         self.accepted = 0
         self.pending = 0
+        self.refusal: Callable[[], str] = str  # why nothing more can be taken in; "" while it can
 
     async def accept(
         self, source: str, format_: str, body: bytes, headers: Mapping[str, str] | None = None, name: str = ""
@@ -43,6 +44,8 @@ class Intake:
         """Scrub, store, and only then answer. Raises Unavailable under pressure, Malformed for what cannot be anything."""
         if self.pending >= self._world.configuration.settings.limits.deliveries_max:
             raise Unavailable(f"{self.pending} deliveries wait to be taken apart; send it again")
+        if refusal := self.refusal():
+            raise Unavailable(refusal)
         if not body.strip():
             raise Malformed("", "the body is empty")
         clean = self._scrubber.bytes(body)

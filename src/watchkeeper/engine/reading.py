@@ -23,6 +23,7 @@ from watchkeeper.engine.answer import No, invalid, missing
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.intake import SignalReader
 from watchkeeper.engine.records import Message, RunRecord, Waiting, kind_of, read
+from watchkeeper.engine.retention import absent
 from watchkeeper.engine.runner import decode
 from watchkeeper.errors import Conflict
 from watchkeeper.execute import machine
@@ -84,7 +85,7 @@ class Reader:
     async def alert(self, identity: str) -> View | No:
         found = self._engine.correlation.alert(identity) or await self._get(Alert, identity)
         if found is None:
-            return missing("alert", identity)
+            return await absent(self._engine.store, "alert", identity)
         decisions = await self._engine.store.find("decision", {"alert": identity})
         return {
             **self.alert_view(found),
@@ -121,7 +122,7 @@ class Reader:
     async def decision(self, identity: str) -> View | No:
         found = await self._get(Decision, identity)
         if found is None:
-            return missing("decision", identity)
+            return await absent(self._engine.store, "decision", identity)
         runs = await self._engine.store.find("run", {"decision": identity}, limit=1)
         approvals = await self._engine.store.find("approval", {"decision": identity}, limit=10)
         return {
@@ -133,15 +134,15 @@ class Reader:
     async def situation(self, identity: str) -> Situation | No:
         found = await self._get(Decision, identity)
         if found is None:
-            return missing("decision", identity)
+            return await absent(self._engine.store, "decision", identity)
         situation = await self._get(Situation, found.situation)
-        return situation or missing("situation", found.situation)
+        return situation or await absent(self._engine.store, "situation", found.situation)
 
     async def explain(self, identity: str, wanted: str = "") -> Explained | No:
         """`wanted` asks what would lead to that verdict; "" asks for every one that can be reached."""
         found = await self._get(Decision, identity)
         if found is None:
-            return missing("decision", identity)
+            return await absent(self._engine.store, "decision", identity)
         if wanted and wanted not in {verdict.value for verdict in Verdict}:
             return invalid("counterfactual", f"{wanted!r} is none of {', '.join(Verdict)}")
         plain = explain(found)
@@ -210,7 +211,7 @@ class Reader:
     async def run(self, identity: str) -> View | No:
         record = await self._record(identity)
         if record is None:
-            return missing("run", identity)
+            return await absent(self._engine.store, "run", identity)
         approvals = await self._engine.store.find("approval", {"run": identity}, limit=100)
         feedback = await self._engine.store.find("feedback", {"decision": record.decision}, limit=100)
         return {
@@ -271,7 +272,7 @@ class Reader:
 
     async def journal(self, identity: str, *, first: int, limit: int) -> View | No:
         if await self._record(identity) is None:
-            return missing("run", identity)
+            return await absent(self._engine.store, "run", identity)
         bodies = await self._engine.store.journal(identity)
         events = [
             {"number": first + at, **msgspec.to_builtins(decode.decode(body))}
@@ -283,7 +284,7 @@ class Reader:
         """Live output while the run is open; what the journal kept of it once it has ended."""
         record = await self._record(identity)
         if record is None:
-            return missing("run", identity)
+            return await absent(self._engine.store, "run", identity)
         chunks = [msgspec.to_builtins(chunk) for chunk in self._engine.outputs.of(identity, step)]
         if not chunks:
             chunks = [

@@ -144,6 +144,38 @@ class Feedback(Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class Tombstone(Struct, frozen=True, kw_only=True):
+    """`id` is `kind:2026-03-01` for what went by retention on the day it began, `kind:ID` for what went by order.
+
+    `kept_ms` is how long it was kept, 0 when an order ended that. `order` is the entry's id in the ledger.
+    """
+
+    id: str
+    kind: str
+    day: str
+    rows: int
+    kept_ms: int
+    gone_at: Instant
+    why: str
+    order: str = ""
+
+
+class Swept(Struct, frozen=True, kw_only=True):
+    """How far outputs were swept: a cursor over runs, and those before it that had not ended or were still needed."""
+
+    id: str
+    cursor: str = ""
+    left: tuple[str, ...] = ()
+
+
+class SizeSample(Struct, frozen=True, kw_only=True):
+    """What the store took, one an hour: from these the days that are left are worked out."""
+
+    id: str
+    at: Instant
+    used: int
+
+
 class Remembered(Struct, frozen=True, kw_only=True):
     """The answer to a request that carried an Idempotency-Key, so that sending it again changes nothing."""
 
@@ -207,6 +239,9 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     FileBlob: ("file", lambda _: {}),
     HealthRecord: ("health", lambda x: {"entity": x.entity}),
     Note: ("note", lambda x: {"subject": x.subject}),
+    Tombstone: ("tombstone", lambda x: {"kind": x.kind}),
+    Swept: ("swept", lambda _: {}),
+    SizeSample: ("size", lambda _: {}),
     Remembered: ("answered", lambda _: {}),
     Alert: (
         "alert",

@@ -8,10 +8,12 @@ from msgspec import Struct
 
 from watchkeeper.decide.decision import Decision
 from watchkeeper.decide.replay import Differs, Record, Same, replay
-from watchkeeper.engine.answer import No, missing
+from watchkeeper.engine.answer import No
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.records import JudgedRecord, read
+from watchkeeper.engine.retention import absent, gone
 from watchkeeper.guards.situation import Situation
+from watchkeeper.ports import Store
 
 
 class Replayed(Struct, frozen=True, kw_only=True):
@@ -32,7 +34,7 @@ class Replayer:
         store = self._engine.store
         row = await store.get("decision", identity)
         if row is None:
-            return missing("decision", identity)
+            return await absent(store, "decision", identity)
         decision = read(row, Decision)
         stored = await store.get("situation", decision.situation)
         beside = await store.get("judged", identity)
@@ -41,7 +43,7 @@ class Replayer:
                 decision=identity,
                 verdict=decision.verdict.value,
                 outcome="cannot judge",
-                why=f"its {'situation' if stored is None else 'proposal'} is no longer kept",
+                why=await _no_longer(store, decision, situation=stored is None),
             )
         before = read(beside, JudgedRecord)
         record = Record(
@@ -63,3 +65,9 @@ class Replayer:
                         for each in differences
                     ),
                 )
+
+
+async def _no_longer(store: Store, decision: Decision, *, situation: bool) -> str:
+    what = "situation" if situation else "proposal"
+    was = await gone(store, "situation", decision.situation) or await gone(store, "decision", decision.id)
+    return f"its {what} {f'was {was}' if was else 'is no longer kept'}"

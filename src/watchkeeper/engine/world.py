@@ -5,6 +5,7 @@ after it. It is never trusted for permission: admission and every intent compare
 """
 
 from collections import defaultdict, deque
+from collections.abc import Iterator
 from typing import Final, assert_never
 
 from msgspec import Struct
@@ -115,6 +116,9 @@ class World:
 
     def decided_of(self, episode: str) -> dict[str, Decided]:
         return self._decided.get(episode, {})
+
+    def every_decided(self) -> Iterator[Decided]:
+        return (decided for rules in self._decided.values() for decided in rules.values())
 
     def forget(self, episode: str) -> None:
         for decided in self._decided.pop(episode, {}).values():

@@ -34,6 +34,8 @@ KINDS: Final = (
     "lapsed",
     "broken_rule",
     "stopped",
+    "room",
+    "restored",
     "test",
 )
 _URL: Final = re.compile(r"https?://[^\s/@]+(?:/\S*)?")

@@ -33,6 +33,8 @@ class NoticeKind(StrEnum):
     LAPSED = "lapsed"
     BROKEN_RULE = "broken_rule"
     STOPPED = "stopped"
+    ROOM = "room"
+    RESTORED = "restored"
     TEST = "test"
 
 

@@ -17,9 +17,9 @@ from watchkeeper.adapters.sqlite.contents import opened
 from watchkeeper.adapters.sqlite.schema import column, table
 from watchkeeper.ledger.entry import ranges
 from watchkeeper.ledger.entry import read as read_entry
-from watchkeeper.ports import ClaimRow, EntryRow, Page, Row
+from watchkeeper.ports import KINDS, ClaimRow, EntryRow, Page, Row, Size
 from watchkeeper.signals.signal import Delivery
-from watchkeeper.values import EPOCH, Instant
+from watchkeeper.values import EPOCH, Instant, id_time
 
 Where = Mapping[str, str | Sequence[str]]
 Binding = str | int
@@ -31,6 +31,22 @@ _ENTRY: Final = (
     "SELECT e.place, e.body, coalesce(k.hash, x''), e.sealed, e.erased, d.key FROM entry e "
     "LEFT JOIN kept_hash k ON k.level = 0 AND k.place = e.place LEFT JOIN day_key d ON d.number = e.day_key "
 )
+
+_USED: Final = (
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
+_SIZES: Final = {
+    "journal": "SELECT count(*), coalesce(sum(length(body)), 0), NULL FROM journal",
+    "delivery": (
+        "SELECT count(*), coalesce(sum(length(body)), 0), "
+        "(SELECT received_us FROM delivery ORDER BY position LIMIT 1) FROM delivery"
+    ),
+    "entry": "SELECT count(*), coalesce(sum(length(body)), 0), (SELECT at_us FROM entry ORDER BY place LIMIT 1) FROM entry",
+    "content": (
+        "SELECT count(sealed), coalesce(sum(length(sealed)), 0), "
+        "(SELECT at_us FROM entry WHERE sealed IS NOT NULL ORDER BY place LIMIT 1) FROM entry"
+    ),
+}
 
 
 def get(connection: apsw.Connection, kind: str, identity: str) -> Row | None:
@@ -141,6 +157,34 @@ def size_bytes(connection: apsw.Connection, path: Path) -> int:
     pages: int = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").get
     log = Path(f"{path}-wal")
     return pages + (log.stat().st_size if log.exists() else 0)
+
+
+def used_bytes(connection: apsw.Connection) -> int:
+    found: int = connection.execute(_USED).get
+    return found
+
+
+def old_deliveries(connection: apsw.Connection, before_us: int, limit: int) -> tuple[Delivery, ...]:
+    sql = f"SELECT {_DELIVERY} FROM delivery WHERE taken = 1 AND received_us < ? ORDER BY position LIMIT ?"
+    return tuple(_delivery(row) for row in connection.execute(sql, (before_us, limit)))
+
+
+def sizes(connection: apsw.Connection) -> tuple[Size, ...]:
+    """Length of the bodies alone: what the pages and indexes around them take is in `used_bytes`."""
+    found: list[Size] = []
+    for kind in KINDS:
+        name = table(kind)
+        sql = f"SELECT count(*), coalesce(sum(length(body)), 0), (SELECT id FROM {name} ORDER BY position LIMIT 1) FROM {name}"
+        counted: Any = connection.execute(sql).fetchall()[0]
+        rows, size, first = counted
+        found.append(Size(kind=kind, rows=rows, bytes=size, oldest_at=id_time(first or "")))
+    for kind, sql in _SIZES.items():
+        counted = connection.execute(sql).fetchall()[0]
+        rows, size, first_us = counted
+        found.append(
+            Size(kind=kind, rows=rows, bytes=size, oldest_at=None if first_us is None else instant_of(first_us))
+        )
+    return tuple(each for each in found if each.rows)
 
 
 def instant_of(micros: int) -> Instant:

@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
 from watchkeeper.adapters.judge import FOREVER_US
-from watchkeeper.adapters.sqlite.batch import Known
+from watchkeeper.adapters.sqlite.batch import Batch, Known
 from watchkeeper.adapters.sqlite.contents import ORDERS
 from watchkeeper.adapters.sqlite.rows import Rows
 from watchkeeper.errors import Rejected, Untrusted
 from watchkeeper.ledger.entry import ranges
 from watchkeeper.ledger.tree import Frontier, grow, leaf_hash, unpacked
+from watchkeeper.ports import Committed, Forget, Refused
 
 INTEGRATE_MAX: Final = 2_000  # entries in one transaction, so that commits are not kept waiting
 ERASE_MAX: Final = 100_000
@@ -25,6 +26,10 @@ _KEEP: Final = (
     "INSERT INTO kept_hash (level, place, hash) SELECT value->>0, value->>1, substr(?2, value->>2, value->>3) "
     "FROM jsonb_each(?1)"
 )
+
+_JOURNALS: Final = "DELETE FROM journal WHERE run IN (SELECT value FROM json_each(?))"
+_DELIVERIES: Final = "DELETE FROM delivery WHERE taken = 1 AND id IN (SELECT value FROM json_each(?))"
+_REWRITE: Final = "UPDATE journal SET body = ? WHERE run = ? AND number = ?"
 
 
 class Start(Struct, frozen=True, kw_only=True):
@@ -99,12 +104,37 @@ def erase(connection: apsw.Connection, order: str, indexes: Sequence[int], size:
     return gone, keys
 
 
-def prune(connection: apsw.Connection, before_us: int) -> int:
+def prune(connection: apsw.Connection, before_us: int, *, deliveries: bool = True) -> int:
     """Windows that closed, and deliveries that were taken apart and came, before that moment."""
     connection.execute("DELETE FROM claim WHERE until_us <> ?2 AND until_us <= ?1", (before_us, FOREVER_US))
     gone = connection.changes()
+    if not deliveries:
+        return gone
     connection.execute("DELETE FROM delivery WHERE taken = 1 AND received_us < ?", (before_us,))
     return gone + connection.changes()
+
+
+def forget(connection: apsw.Connection, known: Known, wanted: Forget) -> tuple[Batch, Committed | Refused]:
+    """Inside the caller's transaction: the commit, and what goes with it. Nothing is written when the commit is refused."""
+    batch = Batch(known)
+    batch.read(connection, [wanted.commit])
+    answer = batch.apply(wanted.commit, ())
+    if isinstance(answer, Refused):
+        return batch, answer
+    if wanted.secure:
+        connection.execute("PRAGMA secure_delete = ON")
+    try:
+        batch.write(connection)
+        if wanted.runs:
+            connection.execute(_JOURNALS, (json.dumps(wanted.runs),))
+        if wanted.deliveries:
+            connection.execute(_DELIVERIES, (json.dumps(wanted.deliveries),))
+        for event in wanted.rewrites:
+            connection.execute(_REWRITE, (event.body, event.run, event.number))
+    finally:
+        if wanted.secure:
+            connection.execute("PRAGMA secure_delete = OFF")
+    return batch, answer
 
 
 def _one(connection: apsw.Connection, sql: str) -> Any:

@@ -11,13 +11,15 @@ from typing import Self
 
 import apsw
 
-from watchkeeper.adapters.judge import micros
+from watchkeeper.adapters.judge import micros, size_of
 from watchkeeper.adapters.listing import bounded, checked, position
 from watchkeeper.adapters.sqlite import place, reads, sequencer
+from watchkeeper.adapters.sqlite.batch import Batch
 from watchkeeper.adapters.sqlite.connect import remark, shut, translated, writing
 from watchkeeper.adapters.sqlite.readers import Readers
 from watchkeeper.adapters.sqlite.schema import migrate
 from watchkeeper.adapters.sqlite.writer import Die, Writer, die
+from watchkeeper.errors import Rejected
 from watchkeeper.ledger.tree import Frontier
 from watchkeeper.ports import (
     ENTRIES_MAX,
@@ -26,9 +28,11 @@ from watchkeeper.ports import (
     Commit,
     Committed,
     EntryRow,
+    Forget,
     Page,
     Refused,
     Row,
+    Size,
 )
 from watchkeeper.signals.signal import Delivery
 from watchkeeper.values import Instant
@@ -101,9 +105,28 @@ class SqliteStore:
         gone, _ = await self._writer.job(run, self._erased)
         return int(gone)
 
-    async def prune(self, before: Instant) -> int:
-        gone: int = await self._writer.job(partial(sequencer.prune, before_us=micros(before)))
+    async def prune(self, before: Instant, *, deliveries: bool = True) -> int:
+        run = partial(sequencer.prune, before_us=micros(before), deliveries=deliveries)
+        gone: int = await self._writer.job(run)
         return gone
+
+    async def forget(self, forget: Forget) -> Committed | Refused:
+        if forget.commit.entries:
+            raise Rejected("store: what is forgotten writes no entries: commit them before")
+        size_of(forget.commit)
+        secure = forget.secure
+
+        def forgotten(answer: tuple[Batch, Committed | Refused]) -> None:
+            batch, said = answer
+            if isinstance(said, Committed):
+                batch.adopt()
+                if secure:
+                    self._writer.empty_log()
+
+        run = partial(sequencer.forget, known=self._writer.known, wanted=forget)
+        _, said = await self._writer.job(run, forgotten)
+        answer: Committed | Refused = said
+        return answer
 
     def _grow(self, limit: int, connection: apsw.Connection) -> tuple[int, Frontier]:
         leaves = list(islice(self._pending, limit))
@@ -187,6 +210,16 @@ class SqliteStore:
         return await self._readers.read(partial(reads.kept_hashes, level=level, first=first, count=count))
 
     # -- the whole ---------------------------------------------------------------------------------
+
+    async def old_deliveries(self, before: Instant, limit: int) -> tuple[Delivery, ...]:
+        what = partial(reads.old_deliveries, before_us=micros(before), limit=bounded(limit))
+        return await self._readers.read(what)
+
+    async def used_bytes(self) -> int:
+        return await self._readers.read(reads.used_bytes)
+
+    async def sizes(self) -> tuple[Size, ...]:
+        return await self._readers.read_apart(reads.sizes)
 
     async def size_bytes(self) -> int:
         return await self._readers.read(partial(reads.size_bytes, path=self.path))

@@ -20,6 +20,7 @@ from watchkeeper.surface.api import (
     people,
     runs,
     situation,
+    store,
 )
 from watchkeeper.surface.api.description import describe
 from watchkeeper.surface.api.door import Answer
@@ -39,6 +40,7 @@ FAMILIES: Final = (
     intake.family,
     configuration.family,
     ledger.family,
+    store.family,
     events.family,
 )
 

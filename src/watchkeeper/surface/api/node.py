@@ -15,6 +15,7 @@ from watchkeeper.engine.incident_reading import IncidentReader
 from watchkeeper.engine.ledger_reading import LedgerReader
 from watchkeeper.engine.reading import Reader
 from watchkeeper.engine.replaying import Replayer
+from watchkeeper.engine.store_reading import StoreReader
 from watchkeeper.home.settings import Settings
 from watchkeeper.packs.runbook import SecretRef
 from watchkeeper.surface.api.metrics import Metrics
@@ -42,6 +43,7 @@ class Node:
         self.home = HomeReader(engine)
         self.ledger = LedgerReader(engine)
         self.replaying = Replayer(engine)
+        self.kept = StoreReader(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__

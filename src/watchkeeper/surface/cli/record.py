@@ -1,9 +1,9 @@
-"""What was told to people, what could not be understood, and how large it all is."""
+"""What was told to people, and what could not be understood."""
 
 from watchkeeper.surface.cli.find import TAIL_LEAST
 from watchkeeper.surface.cli.look import LISTED, more, nothing, one_of
 from watchkeeper.surface.cli.place import Ends, Exit, here
-from watchkeeper.surface.cli.words import Column, as_json, at, count, pairs, safe, say, short, size, table, wrapped
+from watchkeeper.surface.cli.words import Column, as_json, at, count, pairs, safe, say, short, table, wrapped
 from watchkeeper.surface.client import Client, segment
 
 LOOKED_AT_MAX: int = 2_000
@@ -167,16 +167,6 @@ def dead_letter_drop(identity: str, /, *, reason: str = "", json: bool = False) 
         as_json(found)
         return Exit.DONE
     wrapped(f"Dropped {short(letter['id'])}.")
-    return Exit.DONE
-
-
-def store_size(*, json: bool = False) -> int:
-    """How large the store is."""
-    found = here().client().get("/status")
-    if json:
-        as_json({**found["store"], "ledger": found["ledger"]["size"]})
-        return Exit.DONE
-    wrapped(f"{size(found['store']['bytes'])}, {count(found['ledger']['size'], 'ledger entry', 'ledger entries')}.")
     return Exit.DONE
 
 

@@ -71,7 +71,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Record",
         bare=True,
     ),
-    _verb("store size", "record:store_size", "How large the store is.", "Record"),
+    _verb("store", "store:size", "What is kept: size, gone, sweep.", "Record", bare=True),
     _verb("ledger", "ledger:checkpoint", "The record: verify, export, prove.", "Record", bare=True),
     _verb("bench", "bench:bench", "What this machine does, measured and proven.", "Record"),
     _verb("completion", "completion:completion", "Completion for bash, zsh or fish.", "Record"),
@@ -115,6 +115,9 @@ VERBS: Final[tuple[Verb, ...]] = (
         "dead-letters replay", "record:dead_letter_replay", "Read it again, after what was wrong was mended.", "Record"
     ),
     _verb("dead-letters drop", "record:dead_letter_drop", "Let it go, with a reason.", "Record"),
+    _verb("store size", "store:size", "How large the store is, by kind, and for how long there is room.", "Record"),
+    _verb("store gone", "store:gone", "What went by retention or by order, by kind and day.", "Record"),
+    _verb("store sweep", "store:sweep", "Take out now what retention lets go.", "Record"),
     _verb("ledger checkpoint", "ledger:checkpoint", "The newest signed checkpoint.", "Record"),
     _verb("ledger verify", "ledger:verify", "Is the record whole? Here, or on an export.", "Record"),
     _verb("ledger export", "ledger:export", "Write the record as a folder that anyone can verify.", "Record"),
@@ -123,8 +126,8 @@ VERBS: Final[tuple[Verb, ...]] = (
 
 
 def tops() -> tuple[Verb, ...]:
-    """The verbs as `wk --help` lists them; `store size` counts as the verb `store`."""
-    return tuple(each for each in VERBS if len(each.words) == 1 or each.words[0] == "store")
+    """The verbs as `wk --help` lists them."""
+    return tuple(each for each in VERBS if len(each.words) == 1)
 
 
 def subs(verb: str) -> tuple[Verb, ...]:
