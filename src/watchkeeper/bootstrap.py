@@ -114,6 +114,14 @@ def check(home: Path, seen_labels: frozenset[str] = frozenset()) -> Compiled:
     return replace(compiled, problems=(*problems, *compiled.problems))
 
 
+def read_home(folder: Path) -> dict[str, bytes]:
+    """The files of a folder as a home. Raises Rejected with the first that cannot be read."""
+    files, problems = Folder(folder).read()
+    if problems:
+        raise Rejected(str(problems[0]))
+    return files
+
+
 def secret_store(home: Path) -> SecretStore:
     return SecretStore(home)
 
@@ -166,10 +174,7 @@ def _engine(
         return await reveal(reference.store, reference.path)
 
     def folder() -> Mapping[str, bytes]:
-        files, problems = Folder(home).read()
-        if problems:
-            raise Rejected(str(problems[0]))
-        return files
+        return read_home(home)
 
     channels: dict[str, Channel] = {"webhook": Webhook(client, reveal), "email": Email(reveal)}
     telling = _Telling()

@@ -5,10 +5,10 @@ import msgspec
 from situations import AT, HOUR, a_ladder, a_proposal, a_situation, a_target
 from watchkeeper.decide.decide import decide, decide_untargeted
 from watchkeeper.decide.decision import ClauseResult, Verdict
-from watchkeeper.decide.replay import CannotJudge, Cause, Difference, Differs, Record, Same, replay, replay_with
+from watchkeeper.decide.replay import Cause, Difference, Differs, Record, Same, replay, stored_digest
 from watchkeeper.decide.target import NoTarget, Untargeted, Why
 from watchkeeper.guards.situation import Freeze, Scope
-from watchkeeper.packs.rule import Limits, Mode, Unavailable
+from watchkeeper.packs.rule import Mode
 
 replace = msgspec.structs.replace
 FROZEN = Freeze(id="F-1", scope=Scope(), by="cab", reason="close", at=AT, from_at=AT, until_at=AT + HOUR)
@@ -87,40 +87,16 @@ def test_another_revision_that_decided_otherwise():
     )
 
 
-def test_changed_rules_are_told_apart_from_a_changed_engine():
-    same = replay_with(RECORD, a_proposal(arguments={"grace": 1}))
-    assert isinstance(same, Same)
-    found = replay_with(older(verdict=Verdict.ACT), a_proposal(limits=Limits(attempts=0)))
-    assert found.decision.verdict is Verdict.REFUSE
-    assert found.differences == (
-        Difference(what="verdict", was="act", now="ask", cause=Cause.ENGINE),
-        Difference(what="verdict", was="ask", now="refuse", cause=Cause.RULES),
-        Difference(what="guard:attempts", was="pass", now="refuse", cause=Cause.RULES),
-    )
-
-
-def test_what_was_not_recorded_cannot_be_judged():
-    assert replay_with(RECORD, a_proposal(targets=(a_target("b"),))) == CannotJudge(
-        why="resource:default/b was no target then, so its limits and health were not recorded."
-    )
-    limited = a_proposal(limits=Limits(unavailable=Unavailable(of="service", most=1)))
-    assert replay_with(RECORD, limited) == CannotJudge(
-        why="The members that limits.unavailable counts were not recorded."
-    )
-    longer = a_proposal(limits=Limits(attempts_within_ms=7_200_000))
-    assert replay_with(RECORD, longer) == CannotJudge(why="Attempts before the shorter window were not recorded.")
-
-
-def test_a_rule_that_found_no_target_then():
-    untargeted = Untargeted(
-        rule="p/r",
-        rule_digest="1",
-        runbook="p/b",
-        pack="p",
-        pack_version="1",
-        missing=NoTarget(why=Why.NONE, reason="x"),
-    )
-    record = Record(
-        decision=decide_untargeted(untargeted, a_situation()), situation=a_situation(), untargeted=untargeted
-    )
-    assert isinstance(replay_with(record, a_proposal()), CannotJudge)
+def test_a_field_that_came_later_is_no_alteration():
+    """The bytes of an earlier release lack the fields that this one knows; their digest is that of what was written."""
+    body = msgspec.json.encode(RECORD.situation)
+    earlier = msgspec.json.decode(body)
+    del earlier["contended"]
+    written = msgspec.json.encode(earlier)
+    made = decide(RECORD.proposal, RECORD.situation, clauses=ROWS, stored_as=stored_digest(written))
+    situation = msgspec.json.decode(written, type=type(RECORD.situation))
+    record = Record(decision=made, situation=situation, proposal=RECORD.proposal, stored_as=stored_digest(written))
+    assert isinstance(replay(record), Same)
+    assert stored_digest(body) == RECORD.decision.situation
+    unnamed = replay(replace(record, stored_as=""))
+    assert {each.what for each in unnamed.differences} == {"field:id", "field:situation"}

@@ -30,9 +30,11 @@ def decide(
     engine: Mapping[str, str] = ENGINE,
     follows: str = "",
     because: str = "",
+    stored_as: str = "",
 ) -> Decision:
     """`engine` names the versions that judged; `follows` is the decision before this one of the same episode, and
     `because` why it was due. At *start* the same is asked again, with `Situation.answered` from the approvals.
+    `stored_as` is the digest of a situation that was read from its record, where fields of later releases are not.
     """
     findings = ask(Moment.DECIDE, proposal, situation)
     mode = mode_of(proposal, situation)
@@ -41,7 +43,7 @@ def decide(
     would_be, _ = _verdict(Mode.AUTO, [each for each in objections if each.guard != LADDER], ())
     alert = situation.alert
     at = situation.at
-    situation_digest = digest(situation)
+    situation_digest = stored_as or digest(situation)
     binding = binding_of(proposal, situation, mode)
     limits = proposal.limits
     return Decision(
@@ -95,6 +97,7 @@ def decide_untargeted(
     engine: Mapping[str, str] = ENGINE,
     follows: str = "",
     because: str = "",
+    stored_as: str = "",
 ) -> Decision:
     """The decision on a rule that matched and found nothing to act upon: before any guard, and before any mode.
 
@@ -103,7 +106,7 @@ def decide_untargeted(
     missing = untargeted.missing
     alert = situation.alert
     verdict = Verdict.OBSERVE if missing.why is Why.UNMAPPED else Verdict.REFUSE
-    situation_digest = digest(situation)
+    situation_digest = stored_as or digest(situation)
     return Decision(
         id=id_from(
             "dec", situation.at, untargeted.rule, untargeted.rule_digest, situation_digest, missing.why, follows
@@ -139,9 +142,10 @@ def decide_untargeted(
 
 def binding_of(proposal: Proposal, situation: Situation, mode: Mode) -> str:
     """The digest that an approval answers (SEMANTICS 5). Of a target: what steps and guards use, not its whole entity,
-    so that an edit of its description voids nothing.
+    so that an edit of its description voids nothing. A field that a later release added counts only where it is set:
+    what was bound before it keeps its digest.
     """
-    targets = [{name: getattr(each, name) for name in _BOUND_OF_TARGET} for each in proposal.targets]
+    targets = [_bound(each) for each in proposal.targets]
     return digest(
         [
             proposal.pack,
@@ -159,7 +163,37 @@ def binding_of(proposal: Proposal, situation: Situation, mode: Mode) -> str:
     )
 
 
-_BOUND_OF_TARGET: Final = tuple(name for name in Target.__struct_fields__ if name != "digest")
+def _bound(target: Target) -> dict[str, object]:
+    found = {name: getattr(target, name) for name in _BOUND_OF_TARGET}
+    for name, unset in _BOUND_LATER:
+        value = getattr(target, name)
+        if value != unset:
+            found[name] = value
+    return found
+
+
+_BOUND_OF_TARGET: Final = (
+    "ref",
+    "kind",
+    "name",
+    "environment",
+    "production",
+    "region",
+    "zone",
+    "tier",
+    "system",
+    "service",
+    "owner",
+    "automation",
+    "reach",
+    "attributes",
+    "addresses",
+    "honours",
+)
+_UNSET: Final = Target(ref="", kind="", name="", digest="")
+_BOUND_LATER: Final = tuple(
+    (name, getattr(_UNSET, name)) for name in Target.__struct_fields__ if name not in {*_BOUND_OF_TARGET, "digest"}
+)
 
 
 def stricter(one: Verdict, other: Verdict) -> Verdict:

@@ -7,6 +7,7 @@ Source: SEMANTICS 15.
 from enum import StrEnum
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from watchkeeper.decide.decide import decide, decide_untargeted
@@ -14,18 +15,20 @@ from watchkeeper.decide.decision import Decision
 from watchkeeper.decide.target import Untargeted
 from watchkeeper.guards.situation import Proposal, Situation
 from watchkeeper.guards.words import names_of
-from watchkeeper.values import canonical
+from watchkeeper.values import canonical, digest
 
 
 class Record(Struct, frozen=True, kw_only=True):
     """All that is stored of one decision, and enough to explain and to repeat it. Exactly one of `proposal` and
-    `untargeted` is set.
+    `untargeted` is set. `stored_as` is the digest of the situation's stored bytes (`stored_digest`): a later release
+    knows more fields than were hashed then. "": the situation was never stored, and is hashed as it is.
     """
 
     decision: Decision
     situation: Situation
     proposal: Proposal | None = None
     untargeted: Untargeted | None = None
+    stored_as: str = ""
 
 
 class Cause(StrEnum):
@@ -54,10 +57,9 @@ class Differs(Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...]
 
 
-class CannotJudge(Struct, frozen=True, kw_only=True):
-    """An input that the changed rules need was not recorded then."""
-
-    why: str
+def stored_digest(body: bytes) -> str:
+    """The digest of a stored document as it was written, whatever fields its struct has got since."""
+    return digest(msgspec.json.decode(body))
 
 
 def again(record: Record) -> Decision:
@@ -71,6 +73,7 @@ def again(record: Record) -> Decision:
             engine=decision.engine,
             follows=decision.follows,
             because=decision.because,
+            stored_as=record.stored_as,
         )
     assert record.untargeted is not None
     return decide_untargeted(
@@ -80,6 +83,7 @@ def again(record: Record) -> Decision:
         engine=decision.engine,
         follows=decision.follows,
         because=decision.because,
+        stored_as=record.stored_as,
     )
 
 
@@ -89,25 +93,10 @@ def replay(record: Record) -> Same | Differs:
     return Differs(decision=now, differences=differences) if differences else Same(decision=now)
 
 
-def replay_with(record: Record, proposal: Proposal) -> Same | Differs | CannotJudge:
-    """What changed rules, as the `proposal` they would have made, would have decided then.
-
-    Differences of the engine alone are told apart from those of the rules: the recorded inputs are judged first.
-    """
-    missing = _not_recorded(record, proposal)
-    if missing:
-        return CannotJudge(why=missing)
-    before = again(record)
-    engine = _outcomes_compared(record.decision, before, Cause.ENGINE)
-    after = decide(proposal, record.situation, clauses=record.decision.clauses, engine=record.decision.engine)
-    rules = _outcomes_compared(before, after, Cause.RULES)
-    return Differs(decision=after, differences=(*engine, *rules)) if engine or rules else Same(decision=after)
-
-
 def compared(was: Decision, now: Decision) -> tuple[Difference, ...]:
     """Every field on the same revision; verdict, guard outcomes and targets on another."""
     if was.engine.get("decide_rev") != now.engine["decide_rev"]:
-        return _outcomes_compared(was, now, Cause.ENGINE)
+        return outcomes_compared(was, now, Cause.ENGINE)
     return tuple(
         Difference(what=f"field:{name}", was=_shown(was, name), now=_shown(now, name), cause=Cause.RECORD)
         for name in Decision.__struct_fields__
@@ -127,7 +116,8 @@ def _shown(decision: Decision, name: str) -> str:
     return text if len(text) <= FIELD_SHOWN_MAX else text[: FIELD_SHOWN_MAX - 1] + "…"
 
 
-def _outcomes_compared(was: Decision, now: Decision, cause: Cause) -> tuple[Difference, ...]:
+def outcomes_compared(was: Decision, now: Decision, cause: Cause) -> tuple[Difference, ...]:
+    """Verdict, targets and guard outcomes, in that order."""
     found = []
     if was.verdict is not now.verdict:
         found.append(Difference(what="verdict", was=was.verdict.value, now=now.verdict.value, cause=cause))
@@ -140,17 +130,3 @@ def _outcomes_compared(was: Decision, now: Decision, cause: Cause) -> tuple[Diff
         if before != after:
             found.append(Difference(what=f"guard:{guard}", was=before, now=after, cause=cause))
     return tuple(found)
-
-
-def _not_recorded(record: Record, proposal: Proposal) -> str:
-    """What `proposal` needs that the situation does not hold; "" when it holds all."""
-    before = record.proposal
-    known = {target.ref for target in before.targets} if before is not None else set()
-    new = sorted({target.ref for target in proposal.targets} - known)
-    if new:
-        return f"{names_of(new)} was no target then, so its limits and health were not recorded."
-    if proposal.limits.unavailable is not None and record.situation.members is None:
-        return "The members that limits.unavailable counts were not recorded."
-    if before is not None and proposal.limits.attempts_within_ms > before.limits.attempts_within_ms:
-        return "Attempts before the shorter window were not recorded."
-    return ""

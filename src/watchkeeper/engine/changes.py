@@ -120,6 +120,16 @@ class Changes:
         await self._activated(configuration)
         return found
 
+    async def folder(self) -> Files:
+        """The files of the node's own folder, as they are now."""
+        found: Files = await self._aside(self._read_folder)
+        return found
+
+    async def compile(self, files: Files) -> Compiled:
+        """Beside the loop. Changes nothing."""
+        found: Compiled = await self._aside(self._compile, files)
+        return found
+
     async def compiled(self, digest: str) -> Configuration | None:
         """A configuration that was active once, for the runs it started."""
         return await stored(self._scribe.store, self._compile, digest, self._aside)

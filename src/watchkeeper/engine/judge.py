@@ -21,6 +21,7 @@ from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.decide.episode import Due, LastRun, NotDue, Present, due
 from watchkeeper.decide.match import Matched, Miss, Missed, match
 from watchkeeper.decide.target import NoTarget, Subject, Untargeted, Why, targets_of
+from watchkeeper.engine.arguments import arguments_of
 from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.records import JudgedRecord, RunRecord, Waiting, encoder, put
 from watchkeeper.engine.scribe import Scribe
@@ -29,17 +30,14 @@ from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.words import Words
 from watchkeeper.engine.world import Decided, World
 from watchkeeper.errors import WatchkeeperError
-from watchkeeper.execute.bindings import parameters
 from watchkeeper.execute.run import Opened, Plan
 from watchkeeper.guards.autonomy import mode_of
 from watchkeeper.guards.finding import Finding, Outcome
 from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import AlertFacts, Ladder, Proposal, Situation, Target
 from watchkeeper.ledger.entry import Kind
-from watchkeeper.packs.expression import Known
 from watchkeeper.packs.rule import Mode, Per, Rule
 from watchkeeper.packs.runbook import Runbook
-from watchkeeper.packs.template import render
 from watchkeeper.ports import Append, Claim, Commit, Committed, Put, Refused
 from watchkeeper.report.notices import Notice, NoticeKind
 from watchkeeper.values import EPOCH, Instant, after_ms, id_from
@@ -216,7 +214,7 @@ class Judge:
             return await self._untargeted(
                 rule, runbook, row, facts, targets, now, follows=follows, because=why, told=told
             )
-        arguments, broken = self._arguments(rule, runbook, facts, targets, now)
+        arguments, broken = arguments_of(self._situations, rule, runbook, facts, targets, now)
         proposal = self._situations.proposal(rule, runbook, targets, arguments, facts, now)
         rivals = self._rivals(rule, targets, facts, matched, now)
         groups, regions = self._witnesses.say(rule, alert, now)
@@ -601,26 +599,6 @@ class Judge:
             if isinstance(match(rule, other, self._situations.bindings(other, entity, now), now), Matched):
                 found.append(other)
         return found or [facts]
-
-    def _arguments(
-        self, rule: Rule, runbook: Runbook, facts: AlertFacts, targets: tuple[Target, ...], now: Instant
-    ) -> tuple[dict[str, object], str]:
-        """The runbook's parameters as literals of their types, and why they do not fit it ("" when they do).
-
-        What cannot be answered stays away: the runbook's default stands.
-        """
-        bindings = self._situations.bindings(facts, targets[0], now)
-        found: dict[str, object] = {}
-        for name, value in rule.arguments.items():
-            match render(value, bindings):
-                case Known(value=literal):
-                    found[name] = literal
-                case _:
-                    continue
-        try:
-            return parameters(runbook, found), ""
-        except ValueError as unfit:
-            return found, f"with: {unfit}"
 
     def _rivals(
         self,

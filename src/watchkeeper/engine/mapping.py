@@ -2,10 +2,11 @@
 
 from watchkeeper.catalog.catalog import Catalog, by_alias
 from watchkeeper.correlate.alert import Alert, Mapped
+from watchkeeper.guards.situation import AlertFacts
 from watchkeeper.signals.signal import Signal, Source
 
 
-def mapped_of(signal: Signal | Alert, source: Source, catalog: Catalog) -> Mapped:
+def mapped_of(signal: Signal | Alert | AlertFacts, source: Source, catalog: Catalog) -> Mapped:
     """The first of the source's `entity_from` labels whose value equals an entity's name or alias (SEMANTICS 1)."""
     for label in source.entity_from:
         value = signal.labels.get(label, "")

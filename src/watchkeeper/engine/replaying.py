@@ -7,7 +7,7 @@ what this engine decides, not what it would decide today.
 from msgspec import Struct
 
 from watchkeeper.decide.decision import Decision
-from watchkeeper.decide.replay import Differs, Record, Same, replay
+from watchkeeper.decide.replay import Differs, Record, Same, replay, stored_digest
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.records import JudgedRecord, read
@@ -51,6 +51,7 @@ class Replayer:
             situation=read(stored, Situation),
             proposal=before.proposal,
             untargeted=before.untargeted,
+            stored_as=stored_digest(stored.body),
         )
         match replay(record):
             case Same():

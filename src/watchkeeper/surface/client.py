@@ -98,9 +98,13 @@ class Client:
             return found if isinstance(found, str) else msgspec.json.format(body).decode()
         return body.decode("utf-8", "replace")
 
-    def post(self, path: str, body: Any = None, *, match: str = "", key: str = "") -> Any:
-        """`match` is the digest that was displayed; `key` names the act, so that the same act is done once."""
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key or secrets.token_hex(16)}
+    def post(self, path: str, body: Any = None, *, match: str = "", key: str = "", asks: bool = False) -> Any:
+        """`match` is the digest that was displayed; `key` names the act, so that the same act is done once. `asks`: it
+        changes nothing, so that its answer need not be kept.
+        """
+        headers = {"Content-Type": "application/json"}
+        if not asks:
+            headers["Idempotency-Key"] = key or secrets.token_hex(16)
         if match:
             headers["If-Match"] = f'"{match}"'
         return self._json("POST", _url(path, None), msgspec.json.encode({} if body is None else body), headers)

@@ -49,14 +49,14 @@ async def configuration(node: Here) -> Response:
 @family.post("/configuration/plan", Verb.READ, Planned)
 async def plan(node: Here, body: PlanBody = OWN_FOLDER) -> Response:
     """Compiled beside the loop: ten thousand rules take a while, and nothing waits for them."""
-    files = _files(body.files) if body.files is not None else None
+    files = decoded(body.files) if body.files is not None else None
     if isinstance(files, No):
         return answer(files)
     found = await asyncio.to_thread(node.engine.changes.plan, files)
     return answer({**msgspec.to_builtins(found), "ok": bool(found.digest)})
 
 
-def _files(given: dict[str, str]) -> dict[str, bytes] | No:
+def decoded(given: dict[str, str]) -> dict[str, bytes] | No:
     found: dict[str, bytes] = {}
     for path, text in given.items():
         try:

@@ -16,6 +16,7 @@ from watchkeeper.engine.ledger_reading import LedgerReader
 from watchkeeper.engine.reading import Reader
 from watchkeeper.engine.replaying import Replayer
 from watchkeeper.engine.store_reading import StoreReader
+from watchkeeper.engine.trying import Trier
 from watchkeeper.home.settings import Settings
 from watchkeeper.packs.runbook import SecretRef
 from watchkeeper.surface.api.metrics import Metrics
@@ -44,6 +45,7 @@ class Node:
         self.ledger = LedgerReader(engine)
         self.replaying = Replayer(engine)
         self.kept = StoreReader(engine)
+        self.trying = Trier(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__

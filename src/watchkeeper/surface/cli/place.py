@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from watchkeeper.surface.client import SOCKET, Client, Where
+from watchkeeper.surface.client import ANSWER_TIMEOUT_S, SOCKET, Client, Where
 
 SETTINGS: Final = "watchkeeper.yaml"
 TOKEN: Final = Path(".watchkeeper") / "token"
@@ -77,12 +77,12 @@ class Place(Struct, frozen=True, kw_only=True):
         home = self.home()
         return Where(socket=home / SOCKET, token=token, name=str(home))
 
-    def client(self, token: str = "") -> Client:
+    def client(self, token: str = "", *, timeout_s: float = ANSWER_TIMEOUT_S) -> Client:
         where = self.where(token)
         if where.socket is None or token:
-            return Client(where)
+            return Client(where, timeout_s=timeout_s)
         home = where.socket.parent.parent
-        return Client(where, spare=lambda: bootstrap_token(home))
+        return Client(where, timeout_s=timeout_s, spare=lambda: bootstrap_token(home))
 
     @property
     def local(self) -> bool:
