@@ -131,11 +131,12 @@ def id_new(prefix: str, at: Instant, entropy: bytes) -> str:
 
     Source: RFC 9562 section 5.7.
     """
-    milliseconds = ms_between(EPOCH, at)
-    high = (milliseconds << 16) | 0x7000 | (int.from_bytes(entropy[:2]) & 0x0FFF)
-    low = (1 << 63) | (int.from_bytes(entropy[2:10]) & 0x3FFFFFFFFFFFFFFF)
-    text = f"{high:016x}{low:016x}"
-    return f"{prefix}_{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time = f"{(at - EPOCH) // _MILLISECOND:012x}"
+    dice = entropy.hex()
+    return f"{prefix}_{time[:8]}-{time[8:]}-7{dice[1:4]}-{_VARIANT[dice[4]]}{dice[5:8]}-{dice[8:20]}"
+
+
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def id_from(prefix: str, at: Instant, *parts: str) -> str:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from watchkeeper.errors import Rejected
 from watchkeeper.ledger.entry import encode
-from watchkeeper.ports import DOCUMENT_BYTES_MAX, KINDS, Commit, Refused
+from watchkeeper.ports import DOCUMENT_BYTES_MAX, KINDS, Commit, Put, Refused
 from watchkeeper.signals.signal import Delivery
 from watchkeeper.values import EPOCH, INTEGER_MAX, Instant, id_short
 
@@ -106,54 +106,86 @@ def size_of(commit: Commit) -> int:
     items = len(commit.puts) + len(commit.appends) + len(commit.entries) + len(commit.accepts) + len(commit.claims)
     if items > COMMIT_ITEMS_MAX:
         raise Rejected(f"commit: has {items} parts, at most {COMMIT_ITEMS_MAX} are written at once: split it")
-    if commit.expects and not _usual([key for key, _ in commit.expects]):
-        _texts("expects", [key for key, _ in commit.expects])
-    for _, number in commit.expects:
-        _number("expects", number)
-    _texts("bumps", commit.bumps)
-    size = 0
+    size, names, numbers, largest = 0, [*commit.bumps, *commit.releases, *commit.voids, *commit.taken], [0], 0
+    for key, number in commit.expects:
+        names.append(key)
+        numbers.append(number)
     for put in commit.puts:
-        known = KINDS.get(put.kind)
-        if known is None:
-            raise Rejected(f"put: {put.kind!r} is not a kind of document")
-        if not _usual([put.id, *filter(None, put.keys.values())]):
-            _text(put.kind, put.id)
-            for name, value in put.keys.items():
-                if value:
-                    _text(name, value)
-        for name in put.keys:
-            if name not in known:
-                raise Rejected(f"put {put.kind}: {name!r} is not one of its keys ({', '.join(known) or 'it has none'})")
+        _known(put)
+        names.append(put.id)
+        names.extend(filter(None, put.keys.values()))
         if put.expect is not None:
-            _number("expect", put.expect)
-        size += _body(put.kind, put.id, put.body)
+            numbers.append(put.expect)
+        length = len(put.body)
+        size += length
+        if length > largest:
+            largest = length
     for drop in commit.drops:
         if drop.kind not in KINDS:
             raise Rejected(f"drop: {drop.kind!r} is not a kind of document")
+        names.append(drop.id)
+    for event in commit.appends:
+        names.append(event.run)
+        numbers.append(event.number)
+        length = len(event.body)
+        size += length
+        if length > largest:
+            largest = length
+    for claim in commit.claims:
+        names += (claim.key, claim.run)
+        numbers += (claim.limit, claim.units)
+        if claim.units < 1:
+            raise Rejected(f"claim {claim.key}: {claim.units} units: claim at least one")
+        if claim.until_at is not None:
+            micros(claim.until_at)
+    if largest > DOCUMENT_BYTES_MAX or min(numbers) < 0 or max(numbers) > INTEGER_MAX or not _usual(names):
+        _look_at_each(commit)
+    for _, content in commit.entries:
+        size += 512 + len(content.body)
+    for delivery in commit.accepts:
+        size += _delivery(delivery)
+    if size > COMMIT_BYTES_MAX:
+        raise Rejected(f"commit: has {size} bytes, at most {COMMIT_BYTES_MAX} are written at once: split it")
+    return size + 256
+
+
+def _known(put: Put) -> None:
+    known = KINDS.get(put.kind)
+    if known is None:
+        raise Rejected(f"put: {put.kind!r} is not a kind of document")
+    for name in put.keys:
+        if name not in known:
+            raise Rejected(f"put {put.kind}: {name!r} is not one of its keys ({', '.join(known) or 'it has none'})")
+
+
+def _look_at_each(commit: Commit) -> None:
+    """One look at all of its names and numbers did not do: raises Rejected with the one that no store keeps."""
+    for key, number in commit.expects:
+        _text("expects", key)
+        _number("expects", number)
+    _texts("bumps", commit.bumps)
+    for put in commit.puts:
+        _text(put.kind, put.id)
+        for name, value in put.keys.items():
+            if value:
+                _text(name, value)
+        if put.expect is not None:
+            _number("expect", put.expect)
+        _body(put.kind, put.id, put.body)
+    for drop in commit.drops:
         _text(drop.kind, drop.id)
     for event in commit.appends:
         _text("run", event.run)
         _number("journal", event.number)
-        size += _body("journal", event.run, event.body)
+        _body("journal", event.run, event.body)
     for claim in commit.claims:
         _text("claim", claim.key)
         _text("claim", claim.run)
         _number(claim.key, claim.limit)
         _number(claim.key, claim.units)
-        if claim.units < 1:
-            raise Rejected(f"claim {claim.key}: {claim.units} units: claim at least one")
-        if claim.until_at is not None:
-            micros(claim.until_at)
     _texts("releases", commit.releases)
     _texts("voids", commit.voids)
-    for _, content in commit.entries:
-        size += 512 + len(content.body)
-    for delivery in commit.accepts:
-        size += _delivery(delivery)
     _texts("taken", commit.taken)
-    if size > COMMIT_BYTES_MAX:
-        raise Rejected(f"commit: has {size} bytes, at most {COMMIT_BYTES_MAX} are written at once: split it")
-    return size + 256
 
 
 def _delivery(delivery: Delivery) -> int:
@@ -176,7 +208,10 @@ def _words(delivery: Delivery) -> Iterator[str]:
 
 def _usual(texts: list[str]) -> bool:
     """Names as nearly all are, told by one look at all of them. What is not is looked at one by one, to say which."""
-    return all(texts) and "".join(texts).isascii() and max(map(len, texts)) <= TEXT_CHARS_MAX
+    if not texts:
+        return True
+    whole = "".join(texts)
+    return whole.isascii() and all(texts) and (len(whole) <= TEXT_CHARS_MAX or max(map(len, texts)) <= TEXT_CHARS_MAX)
 
 
 def _texts(where: str, texts: Iterable[str]) -> None:

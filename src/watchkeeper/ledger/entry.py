@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -21,6 +22,7 @@ from watchkeeper.values import INTEGER_MAX, Instant, canonical, rfc3339
 SALT_BYTES: Final = 16
 IDS_MAX: Final = 32
 TEXT_CHARS_MAX: Final = 256
+NAMES_KEPT: Final = 256
 ENTRY_BYTES_MAX: Final = 65_535  # an entry bundle writes its length in two bytes
 CONTENT_BYTES_MAX: Final = 1_048_576
 
@@ -89,7 +91,8 @@ class Erasure(Struct, frozen=True, kw_only=True):
 
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_BIG: Final = re.compile(rb"\d{16}")
+# Every float and every large integer of canonical JSON stands so; some text does too, and is only looked at again.
+_SUSPECT: Final = re.compile(rb"(?:^|[:,\[])-?\d++(?:[.eE]|(?<=\d{16}))")
 _decode: Final = msgspec.json.Decoder(Entry)
 _decode_erasure: Final = msgspec.json.Decoder(Erasure)
 
@@ -105,15 +108,18 @@ def seal(
         raise Malformed("salt", f"has {len(salt)} bytes, expected {SALT_BYTES} fresh random ones")
     if len(ids) > IDS_MAX:
         raise Malformed("ids", f"has {len(ids)} names, at most {IDS_MAX} are kept")
-    for name, value in ids.items():
-        if not _KEY.fullmatch(name):
-            raise Malformed(f"ids.{name}", "is not a name: lower-case letters, digits and _ only, at most 32")
-        _word(f"ids.{name}", value)
-    if not _KEY.fullmatch(kind):
-        raise Malformed("kind", f"{kind!r} is not a kind: lower-case letters, digits and _ only, at most 32")
-    _word("actor", actor)
-    if verdict:
-        _word("verdict", verdict)
+    if not _known_names((kind, *ids)):
+        for name in ids:
+            if not _KEY.fullmatch(name):
+                raise Malformed(f"ids.{name}", "is not a name: lower-case letters, digits and _ only, at most 32")
+        if not _KEY.fullmatch(kind):
+            raise Malformed("kind", f"{kind!r} is not a kind: lower-case letters, digits and _ only, at most 32")
+    if not _plain_words((*ids.values(), actor)) or (verdict and not _plain_words((verdict,))):
+        for name, value in ids.items():
+            _word(f"ids.{name}", value)
+        _word("actor", actor)
+        if verdict:
+            _word("verdict", verdict)
     body = _body(content)
     found = Entry(
         kind=str(kind),
@@ -124,6 +130,19 @@ def seal(
         digest=commitment(salt, body),
     )
     return found, Content(salt=salt, body=body)
+
+
+@lru_cache(NAMES_KEPT)
+def _known_names(names: tuple[str, ...]) -> bool:
+    """There are as many sets of names as places that write entries: each is read once."""
+    return all(_KEY.fullmatch(name) for name in names)
+
+
+def _plain_words(words: tuple[str, ...]) -> bool:
+    """All of them by one look; what is not so is looked at one by one, to say which."""
+    whole = "".join(words)
+    short = len(whole) <= TEXT_CHARS_MAX or max(map(len, words)) <= TEXT_CHARS_MAX
+    return short and " " not in whole and whole.isprintable() and all(words)
 
 
 def erasure(
@@ -190,12 +209,13 @@ def _body(content: Any) -> bytes:
     body = canonical(content)
     if len(body) > CONTENT_BYTES_MAX:
         raise Malformed("content", f"has {len(body)} bytes, at most {CONTENT_BYTES_MAX} are kept")
+    if not _SUSPECT.search(body):  # the bytes show that there is no float and no large integer: nothing to decode
+        return body
     try:
         plain = _plain.decode(body)
     except msgspec.ValidationError as broken:
         raise Malformed("content", str(broken)) from broken
-    if _BIG.search(body):
-        _small("content", plain)
+    _small("content", plain)
     return body
 
 

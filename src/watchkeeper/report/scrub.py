@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, quote_plus
 
@@ -27,6 +28,7 @@ KEYWORD_BEFORE_CHARS_MAX: Final = 40  # how far before a keyword the `--` of a c
 USER_CHARS_MIN: Final = 16  # a URL's user name without a password is scrubbed from this length: a token, not a name
 JSON_DEPTH_MAX: Final = 100
 SHORT_CHARS_MAX: Final = 256
+SHORT_KEPT: Final = 2_048
 
 
 class Kind(StrEnum):
@@ -208,6 +210,8 @@ class Scrubber:
         """The very same object when nothing was found."""
         # A short text is read once; in a long one each character is looked for by itself, which stops where it stands.
         short = len(text) <= SHORT_CHARS_MAX
+        if not self._secrets and short and _clean(text):
+            return text
         missing = _RARE_SET.difference(text) if short else frozenset(one for one in _RARE if one not in text)
         spans = [*self._known(text, missing), *_looking_like(text, missing)]
         return _replaced(text, spans) if spans else text
@@ -335,6 +339,12 @@ def _looking_like(text: str, missing: frozenset[str]) -> Iterator[_Span]:
     for needle, pattern in _ASSIGNED:
         if needle in lowered:
             yield from _assignments(text, lowered, needle, pattern)
+
+
+@lru_cache(SHORT_KEPT)
+def _clean(text: str) -> bool:
+    """Nothing in it looks like a secret. Names of headers and fields come again with every answer."""
+    return next(_looking_like(text, _RARE_SET.difference(text)), None) is None
 
 
 def _tokens(text: str, needle: str, pattern: re.Pattern[str], kind: Kind) -> Iterator[_Span]:
