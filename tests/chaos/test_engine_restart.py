@@ -102,7 +102,8 @@ def test_what_was_held_for_an_alert_that_was_over_before_anybody_was_told_lapses
 
 def test_a_run_whose_alert_resolved_in_the_crash_is_told_before_it_goes_on() -> None:
     async def scene(stage: Stage) -> None:
-        stage.on.runner.take = lambda _: None
+        stage.on.runner.begin = lambda *_: None
+        stage.on.runner.take = lambda *_: None
         await stage.fire("Down", "web")
         await stage.decided()
         (queued,) = await stage.runs()

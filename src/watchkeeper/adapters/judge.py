@@ -118,8 +118,7 @@ def size_of(commit: Commit) -> int:
             numbers.append(put.expect)
         length = len(put.body)
         size += length
-        if length > largest:
-            largest = length
+        largest = max(largest, length)
     for drop in commit.drops:
         if drop.kind not in KINDS:
             raise Rejected(f"drop: {drop.kind!r} is not a kind of document")
@@ -129,8 +128,7 @@ def size_of(commit: Commit) -> int:
         numbers.append(event.number)
         length = len(event.body)
         size += length
-        if length > largest:
-            largest = length
+        largest = max(largest, length)
     for claim in commit.claims:
         names += (claim.key, claim.run)
         numbers += (claim.limit, claim.units)

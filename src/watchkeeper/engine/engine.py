@@ -41,7 +41,7 @@ from watchkeeper.engine.programs import PackActions, Programs
 from watchkeeper.engine.records import Message, RunRecord, put, read
 from watchkeeper.engine.retention import gone
 from watchkeeper.engine.room import Room, RoomWatch
-from watchkeeper.engine.runner import Live, Runner
+from watchkeeper.engine.runner import Begun, Live, Runner
 from watchkeeper.engine.scribe import Dice, Scribe
 from watchkeeper.engine.sequencer import Sequencer
 from watchkeeper.engine.situations import Situations
@@ -56,6 +56,7 @@ from watchkeeper.execute import machine
 from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request, Status
 from watchkeeper.execute.state import Run
 from watchkeeper.guards.order import ROOM
+from watchkeeper.guards.situation import Proposal, Situation
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.settings import routes_for
 from watchkeeper.ledger.entry import Kind as EntryKind
@@ -245,12 +246,15 @@ class Engine:
     def again(self, alert: str, at: Instant) -> None:
         self.pipeline.again(alert, at)
 
+    def begin(self, opening: Opening, look: tuple[Proposal, Situation] | None) -> Begun | None:
+        return self.runner.begin(_live(opening), look)
+
     def open(self, opening: Opening) -> None:
-        run = machine.start(opening.plan, opening.opened)
-        live = Live(opening.plan, run, 1, opening.decision, opening.record, opening.answered)
+        begun = opening.begun
+        live = begun.live if begun is not None else _live(opening)
         self.world.open_run(opening.record)
         self.moments.opened(live)
-        self.runner.take(live)
+        self.runner.take(live, begun)
 
     def lapse(self, alert: str, why: str) -> None:
         """The episode is over: what waited for it lapses, and its runs learn that they may not be needed."""
@@ -566,6 +570,11 @@ class Engine:
         )
         await self.scribe.commit(Commit(at=self.clock.now(), puts=(put(letter, state="replayed"),), entries=(entry,)))
         return delivery.id
+
+
+def _live(opening: Opening) -> Live:
+    run = machine.start(opening.plan, opening.opened)
+    return Live(opening.plan, run, 1, opening.decision, opening.record, opening.answered)
 
 
 def read_message(stored: Put) -> Message:

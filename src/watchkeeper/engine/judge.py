@@ -24,6 +24,7 @@ from watchkeeper.decide.target import NoTarget, Subject, Untargeted, Why, target
 from watchkeeper.engine.arguments import arguments_of
 from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.records import JudgedRecord, RunRecord, Waiting, encoder, put
+from watchkeeper.engine.runner import Begun
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.witnesses import Witnesses
@@ -47,6 +48,7 @@ log = structlog.get_logger("watchkeeper.judge")
 HELD: Final = "held"
 UNMAPPED: Final = "unmapped"  # stands for the rule in the decision on an alert that none matches
 BROKEN_AGAIN_MS: Final = 60_000  # a rule that broke is judged again so much later
+AUTOMATION: Final = "automation"
 NOT_TOLD: Final[Mapping[str, str]] = {}
 
 
@@ -58,6 +60,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     opened: Opened
     decision: Decision
     answered: tuple[str, ...] = ()
+    begun: Begun | None = None
 
 
 class Judged(Struct, frozen=True, kw_only=True):
@@ -76,6 +79,11 @@ class Seats(Protocol):
     """What the judge needs of the rest of the engine."""
 
     def again(self, alert: str, at: Instant) -> None: ...
+
+    def begin(self, opening: Opening, look: tuple[Proposal, Situation] | None) -> Begun | None:
+        """The run's first turn, for the commit that admits it; None when it cannot simply begin. `look`: what the
+        decision was read from.
+        """
 
     def open(self, opening: Opening) -> None: ...
 
@@ -333,7 +341,11 @@ class Judge:
             start_by_at=decision.start_by_at,
             actor=decision.actor,
         )
-        return Opening(record=record, plan=plan, opened=opened, decision=decision, answered=situation.answered)
+        opening = Opening(record=record, plan=plan, opened=opened, decision=decision, answered=situation.answered)
+        # Nothing has moved since the situation was read: *start* asks its guards of the same reading. A person's own run
+        # was decided under other words (an emergency, their own hold), so it is read afresh.
+        look = (proposal, situation) if proposal.actor == AUTOMATION else None
+        return replace(opening, begun=self._seats.begin(opening, look))
 
     def _standing_card(self, asked: Approval) -> Approval:
         """The card that lies on the table already and asks the same, or this one."""
@@ -398,7 +410,8 @@ class Judge:
         beside = JudgedRecord(id=decision.id, proposal=judged.proposal, untargeted=judged.untargeted)
         puts = [put(judged.situation, identity=decision.situation), put(beside), put(decision, run=run)]
         if judged.opening is not None:
-            puts.append(put(judged.opening.record))
+            begun = judged.opening.begun
+            puts.extend((put(judged.opening.record),) if begun is None else begun.beside.puts)
             puts.extend(put(replace(each, run=run)) for each in self._given(decision))
         if judged.approval is not None and judged.approval.id not in self._world.approvals:
             puts.append(put(judged.approval))
@@ -466,17 +479,19 @@ class Judge:
         if judged.opening is None:
             return Commit(at=decision.at, puts=puts, entries=(entry,))
         run = judged.opening.record.id
+        begun = judged.opening.begun
+        beside = begun.beside if begun is not None else Commit(at=decision.at)
         wants = claims(proposal, decision, judged.situation, self._situations.configuration.settings.limits.admission)
         return Commit(
             at=decision.at,
-            expects=expects(decision, judged.situation),
+            expects=tuple(sorted({*expects(decision, judged.situation), *beside.expects})),
             puts=puts,
-            appends=(Append(run=run, number=0, body=encoder.encode(judged.opening.opened)),),
+            appends=(Append(run=run, number=0, body=encoder.encode(judged.opening.opened)), *beside.appends),
             claims=tuple(
                 Claim(key=want.key, run=run, limit=want.limit, units=want.units, until_at=want.until_at)
                 for want in wants
             ),
-            entries=(entry,),
+            entries=(entry, *beside.entries),
         )
 
     def _keep(self, judged: Judged) -> None:

@@ -15,6 +15,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.clock import Clock
@@ -42,6 +44,8 @@ from watchkeeper.execute.run import (
     Probe,
     Request,
     Sleep,
+    Started,
+    StepDue,
     TimedOut,
     Verify,
 )
@@ -99,6 +103,28 @@ class Performer(Protocol):
     async def request(self, live: "Live", command: Request) -> tuple[Asked, tuple[Put, ...]]: ...
 
 
+class Staged:
+    """What one turn found to do: events to commit, and what may go out once they are durable."""
+
+    __slots__ = ("doubts", "events", "expects", "launches", "run", "waiting")
+
+    def __init__(self, run: Run, events: list[Event]) -> None:
+        self.run = run  # after the events
+        self.events = events
+        self.expects: dict[str, int] = {}
+        self.launches: list[tuple[Perform, Intended]] = []
+        self.waiting: list[Verify | Probe | Request] = []
+        self.doubts: list[Doubt] = []
+
+
+class Begun(Struct, frozen=True, kw_only=True):
+    """A run whose first turn is written by the commit that admits it. `beside` is what that turn adds to the commit."""
+
+    live: "Live"
+    staged: Staged
+    beside: Commit
+
+
 class Live:
     """One open run in memory: the durable state, its number, what is in flight, and its mailbox."""
 
@@ -154,10 +180,30 @@ class Runner:
         self._on_doubt, self._on_end, self._on_failure = on_doubt, on_end, on_failure
         self.live: dict[str, Live] = {}
 
-    def take(self, live: Live) -> None:
-        """Drive this run from now on."""
+    def begin(self, live: Live, look: object = None) -> Begun | None:
+        """The first turn of a run that is about to be admitted: its guards of *start* and of the first step are asked
+        now, so that the run can start in the commit that admits it. None when it does not simply begin (a guard says
+        no, a step is denied): then it is admitted alone, and its first turn comes after. Changes nothing.
+        `look`: what was read of the world for the decision, where the guards of the start would read the same.
+        """
+        live.look = look
+        staged = self._stage(live, live.run, [])
+        live.look = None
+        if not staged.events or any(type(event) not in _BEGINNING for event in staged.events):
+            return None
+        beside = self._moments.puts(live, staged.events, staged.run)
+        appends = _appends(live, staged.events)
+        expects = tuple(sorted({**dict(beside.expects), **staged.expects}.items()))
+        return Begun(live=live, staged=staged, beside=replace(beside, appends=appends, expects=expects))
+
+    def take(self, live: Live, begun: Begun | None = None) -> None:
+        """Drive this run from now on. `begun`: its first turn is durable, and what it leads to goes out."""
         self.live[live.run.id] = live
-        live.task = asyncio.create_task(self._drive(live), name=f"run {live.run.id}")
+        if begun is not None:
+            self._stands(live, begun.staged)
+        live.task = asyncio.create_task(
+            self._drive(live, begun.staged if begun is not None else None), name=f"run {live.run.id}"
+        )
         live.task.add_done_callback(self._failed)
 
     def _failed(self, task: asyncio.Task[Any]) -> None:
@@ -190,11 +236,15 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
         self.live.clear()
 
-    async def _drive(self, live: Live) -> None:
+    async def _drive(self, live: Live, begun: Staged | None) -> None:
         refused = 0
         while live.run.status not in ENDED:
             try:
-                refused = 0 if await self._advance(live) else refused + 1
+                first, begun = begun, None
+                if first is not None:
+                    await self._follow(live, first)
+                else:
+                    refused = 0 if await self._advance(live) else refused + 1
             except Conflict as conflict:
                 log.warning("run reads its journal again", run=live.run.id, why=str(conflict))
                 await self._reread(live)
@@ -225,23 +275,28 @@ class Runner:
                 self._too_late(live, event, conflict)
             else:
                 staged.append(event)
-        expects: dict[str, int] = {}
-        launches: list[tuple[Perform, Intended]] = []
-        waiting: list[Verify | Probe | Request] = []
-        doubts: list[Doubt] = []
+        found = self._stage(live, run, staged)
+        if staged and not await self._commit(live, found.run, staged, found.expects, ()):
+            return False
+        await self._follow(live, found)
+        return True
+
+    def _stage(self, live: Live, run: Run, staged: list[Event]) -> Staged:
+        """All that follows from `staged` and the time without waiting for the outside, into `staged`."""
+        found = Staged(run, staged)
         moving = True
         while moving and run.status not in ENDED and len(staged) < STAGED_MAX:
             moving = False
-            waiting.clear()
-            doubts.clear()
+            found.waiting.clear()
+            found.doubts.clear()
             for command in machine.pending(run, self._clock.now()):
-                events = self._immediate(live, run, command, expects, launches)
+                events = self._immediate(live, run, command, found)
                 if events is None:
                     match command:
                         case Verify() | Probe() | Request():
-                            waiting.append(command)
+                            found.waiting.append(command)
                         case Doubt():
-                            doubts.append(command)
+                            found.doubts.append(command)
                         case _:
                             pass
                     continue
@@ -250,11 +305,14 @@ class Runner:
                     staged.append(event)
                 moving = True
                 break
-        if staged and not await self._commit(live, run, staged, expects, ()):
-            return False
-        for perform, intent in launches:
+        found.run = run
+        return found
+
+    async def _follow(self, live: Live, found: Staged) -> None:
+        """What was staged is durable: launch what it leads to."""
+        for perform, intent in found.launches:
             self._launch(live, perform, partial(self._performer.effect, live, perform, intent))
-        for command in waiting:
+        for command in found.waiting:
             match command:
                 case Verify():
                     self._launch(live, command, partial(self._performer.verification, live, command))
@@ -262,17 +320,15 @@ class Runner:
                     self._launch(live, command, partial(self._probe_later, live, command))
                 case Request():
                     await self._request(live, command)
-        for doubt in doubts:
+        for doubt in found.doubts:
             await self._on_doubt(live, doubt)
-        return True
 
     def _immediate(
         self,
         live: Live,
         run: Run,
         command: Command,
-        expects: dict[str, int],
-        launches: list[tuple[Perform, Intended]],
+        found: Staged,
     ) -> tuple[Event, ...] | None:
         """Events that follow without waiting for the outside; None when the command must wait for it."""
         now = self._clock.now()
@@ -285,14 +341,14 @@ class Runner:
                 if (command.path, "perform", command.undo) in live.in_flight:
                     return None
                 permit = self._moments.step(live, command)
-                launches.extend((command, event) for event in permit.events if isinstance(event, Intended))
+                found.launches.extend((command, event) for event in permit.events if isinstance(event, Intended))
             case Expire(path=path, why=why):
                 return (TimedOut(at=now, path=path, why=why),)
             case End():
                 return (Ended(at=now, status=command.status, why=command.why, state=command.state),)
             case _:
                 return None
-        expects.update(permit.expects)
+        found.expects.update(permit.expects)
         return permit.events
 
     async def _commit(
@@ -305,10 +361,7 @@ class Runner:
                 expects=tuple(sorted({**dict(beside.expects), **expects}.items())),
                 bumps=beside.bumps,
                 puts=(*beside.puts, *puts),
-                appends=tuple(
-                    Append(run=live.run.id, number=live.number + at, body=encode(event))
-                    for at, event in enumerate(events)
-                ),
+                appends=_appends(live, events),
                 claims=beside.claims,
                 releases=beside.releases,
                 voids=beside.voids,
@@ -324,6 +377,10 @@ class Runner:
             case Refused(what=what, key=key):
                 log.info("run judges again", run=live.run.id, what=what, key=key)
                 return False
+
+    def _stands(self, live: Live, begun: Staged) -> None:
+        live.run, live.number = begun.run, live.number + len(begun.events)
+        self._moments.committed(live, begun.events)
 
     def _settle(self, live: Live, events: Sequence[Event]) -> None:
         written = {id(event) for event in events}
@@ -409,3 +466,12 @@ class Runner:
         bodies = await self._scribe.store.journal(live.run.id)
         live.run = machine.fold(live.plan, [decode.decode(body) for body in bodies])
         live.number = len(bodies)
+
+
+_BEGINNING: Final = frozenset({Started, StepDue, Intended})
+
+
+def _appends(live: Live, events: Sequence[Event]) -> tuple[Append, ...]:
+    return tuple(
+        [Append(run=live.run.id, number=live.number + at, body=encode(event)) for at, event in enumerate(events)]
+    )
