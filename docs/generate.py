@@ -139,7 +139,7 @@ def severities() -> str:
 def fields(name: str) -> Callable[[], str]:
     def part() -> str:
         document = schema.schemas()[name]
-        start, prefix = document, ""
+        start, prefix = document.get("items", document), ""
         if "spec" in document.get("properties", {}):
             start, prefix = document["properties"]["spec"], ""
         return table(("field", "value", ""), _fields(start, prefix, document.get("$defs", {})))
@@ -461,6 +461,8 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "fields-pack": fields("pack.json"),
     "fields-action": fields("action.json"),
     "fields-scenario": fields("scenario.json"),
+    "fields-exclusions": fields("exclusions.json"),
+    "fields-transactions": fields("transactions.json"),
     "fields-watchkeeper": fields("watchkeeper.json"),
     "verbs": verbs,
     "exits": exits,

@@ -65,7 +65,7 @@ def test_what_it_records():
         because="woke",
     )
     assert decision.id.startswith("dec_")
-    assert decision.engine == {"watchkeeper": "1.0", "cel": "0.1", "decide_rev": "1"}
+    assert decision.engine == {"watchkeeper": "1.0", "cel": "0.1", "decide_rev": "2"}
     assert (decision.follows, decision.because, decision.priority) == ("dec_0", "woke", 7)
     assert (decision.alert, decision.episode, decision.symptom) == (
         "alr_1",

@@ -23,10 +23,12 @@ from watchkeeper.execute.run import ENDED, Status, StepStatus
 from watchkeeper.guards.finding import Moment, Outcome
 from watchkeeper.guards.order import NAMES
 from watchkeeper.home.configuration import compile_home
+from watchkeeper.home.exclusion import State as Exclusion
 from watchkeeper.home.limits import Limits
 from watchkeeper.home.schema import schemas
-from watchkeeper.home.settings import Autonomy, EngineSettings, Retention, Roles, Server, StoreSettings
+from watchkeeper.home.settings import Autonomy, Coverage, EngineSettings, Retention, Roles, Server, StoreSettings
 from watchkeeper.home.starter import starter
+from watchkeeper.learn.coverage import HopState
 from watchkeeper.ledger.entry import Kind
 from watchkeeper.packs.action import ACTIONS
 from watchkeeper.packs.rule import Mode, Risk
@@ -41,7 +43,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-HOME_FILE = re.compile(r"(?:catalog|packs)/.+\.yaml|watchkeeper\.yaml|exclusions\.yaml")
+HOME_FILE = re.compile(r"(?:catalog|packs)/.+\.yaml|watchkeeper\.yaml|exclusions\.yaml|transactions\.yaml")
 EVERYWHERE = {"--home", "--url", "--utc", "--no-color", "--help", "--version"}
 
 
@@ -166,6 +168,7 @@ def test_no_path_of_one_machine_and_no_index_address(page):
     [
         ("reference/guards.md", [*NAMES, *Verdict, *Moment]),
         ("reference/states.md", [*Status, *StepStatus, *Effect, *State, *AlertState, *Phase, *Result]),
+        ("reference/states.md", [*HopState, *Exclusion]),
         ("reference/states.md", [*Mode, *Risk, *Via, *OnStop, *OnFailure, *StepKind]),
         ("reference/roles.md", list(Verb)),
         ("reference/files.md", [*ACTIONS, *[f"watchkeeper.dev/{name}" for name in FIXED]]),
@@ -273,8 +276,8 @@ def test_yaml_blocks_are_valid_by_the_published_schemas(page):
         for node in parse(path, body.encode()):
             plain = plain_of(node, [], "")
             name = (
-                "watchkeeper"
-                if path == "watchkeeper.yaml"
+                path.removesuffix(".yaml")
+                if path in {"watchkeeper.yaml", "exclusions.yaml", "transactions.yaml"}
                 else str(plain.get("kind", "")).lower()
                 if isinstance(plain, dict)
                 else ""
@@ -292,6 +295,7 @@ SECTIONS = {
     "engine": EngineSettings,
     "server": Server,
     "autonomy": Autonomy,
+    "coverage": Coverage,
     "limits": Limits,
     "roles": Roles,
 }

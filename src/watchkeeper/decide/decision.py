@@ -10,7 +10,7 @@ from watchkeeper.guards.situation import Target
 from watchkeeper.packs.rule import Mode
 from watchkeeper.values import Instant, Severity
 
-DECIDE_REV: Final = 1  # raised with any change that can alter a decision; replay compares across revisions
+DECIDE_REV: Final = 2  # raised with any change that can alter a decision; replay compares across revisions
 
 
 class Verdict(StrEnum):

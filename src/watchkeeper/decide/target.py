@@ -10,16 +10,16 @@ from typing import Any, Final, assert_never
 
 from msgspec import Struct
 
-from watchkeeper.catalog.catalog import Catalog, Scope, by_annotation, covers
-from watchkeeper.catalog.entity import PREFIX, Entity, EntityKind, resolve
-from watchkeeper.catalog.graph import services_of
+from watchkeeper.catalog.catalog import Catalog, by_annotation, covers
+from watchkeeper.catalog.entity import PREFIX, Entity
 from watchkeeper.guards.situation import Target
 from watchkeeper.guards.words import clipped, count_of, names_of
+from watchkeeper.home.cover import service_of
+from watchkeeper.packs.bound import bound_of
 from watchkeeper.packs.expression import Broken, Known, Unknown
 from watchkeeper.packs.rule import TargetQuery
 from watchkeeper.packs.scope import target_binding
 
-_KINDS: Final = {kind.value.lower(): kind for kind in EntityKind}
 _ZONE: Final = PREFIX + "zone"
 
 
@@ -88,7 +88,6 @@ def targets_of(
 
 def target_from(entity: Entity, catalog: Catalog, production: Mapping[str, bool]) -> Target:
     """The slice of an entity that guards and steps use. What belongs to no service stands for itself."""
-    services = services_of(catalog, entity.ref)
     return Target(
         ref=entity.ref,
         kind=entity.kind.value,
@@ -100,7 +99,7 @@ def target_from(entity: Entity, catalog: Catalog, production: Mapping[str, bool]
         zone=entity.keys.get(_ZONE, ""),
         tier=entity.tier,
         system=entity.system,
-        service=services[0] if services else entity.ref,
+        service=service_of(entity, catalog),
         owner=entity.owner,
         automation=entity.automation.value,
         reach=entity.reach.value if entity.reach is not None else "",
@@ -146,7 +145,7 @@ def _resolved(query: TargetQuery, subject: Subject, catalog: Catalog) -> tuple[E
         by = f"{query.annotation} = {clipped(value)!r}"
         if not found:
             return NoTarget(why=Why.NONE, reason=f"No entity has {by}.")
-    within = _scope(query)
+    within = bound_of(query)
     inside = found if within is None else tuple(entity for entity in found if covers(within, entity, catalog))
     if not inside:
         bound = ", ".join(f"{name}: {value}" for name, value in (("kind", query.kind), *query.within.items()) if value)
@@ -171,18 +170,3 @@ def _value(query: TargetQuery, bindings: Mapping[str, Any]) -> str | NoTarget:
             return NoTarget(why=Why.BROKEN, reason=f"{query.value.source} is broken: {clipped(why)}.")
         case _ as never:
             assert_never(never)
-
-
-def _scope(query: TargetQuery) -> Scope | None:
-    """The static bound; None when the query sets none. The loader has checked its words; a word nobody knows covers nothing."""
-    if not query.kind and not query.within:
-        return None
-    within = query.within
-    return Scope(
-        kind=_KINDS[query.kind.lower()] if query.kind else None,
-        system=resolve(within["system"], kind="system") if "system" in within else "",
-        domain=resolve(within["domain"], kind="domain") if "domain" in within else "",
-        environment=within.get("environment", ""),
-        region=within.get("region", ""),
-        tier=within.get("tier", ""),
-    )

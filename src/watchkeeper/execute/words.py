@@ -14,6 +14,7 @@ NAMED_MAX: Final = 20  # steps or targets named one by one; the rest is counted
 WHO_MAX: Final = 3
 NOTHING: Final = "as before, nothing was sent"
 NOT_VERIFIED: Final = "not verified"
+VERIFIED: Final = "verified healthy"
 
 
 def left(run: Run) -> str:
@@ -51,7 +52,7 @@ def _facts(run: Run) -> Iterator[str]:
     if undone:
         yield f"{_some(undone, ', ')} undone"
     if last is not None:
-        yield "verified healthy" if last.result is Result.HEALTHY else f"verification {last.result}: {last.why}"
+        yield VERIFIED if last.result is Result.HEALTHY else f"verification {last.result}: {last.why}"
     elif done:
         yield NOT_VERIFIED
 

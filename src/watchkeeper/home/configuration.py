@@ -17,10 +17,14 @@ from watchkeeper.catalog.load import load
 from watchkeeper.documents import Problem, ProblemSeverity, errors, in_order, wrong
 from watchkeeper.home.exclusion import Exclusion
 from watchkeeper.home.load_exclusions import NAME as EXCLUSIONS
-from watchkeeper.home.load_exclusions import load_exclusions, reached
+from watchkeeper.home.load_exclusions import load_exclusions
 from watchkeeper.home.load_settings import NAME as SETTINGS
 from watchkeeper.home.load_settings import load_settings
+from watchkeeper.home.load_transactions import NAME as TRANSACTIONS
+from watchkeeper.home.load_transactions import load_transactions
+from watchkeeper.home.reach import Proof, prove, reached
 from watchkeeper.home.settings import Settings
+from watchkeeper.home.transaction import Transaction, ranks, words
 from watchkeeper.packs.expression import Compiler
 from watchkeeper.packs.load import Packs, Reader, load_packs
 from watchkeeper.packs.mentioned import unseen_labels
@@ -38,7 +42,9 @@ _CATALOG: Final = re.compile(r"catalog/(?:[^/]+/)*[^/]+\.ya?ml")
 class Configuration(Struct, frozen=True, kw_only=True):
     """Immutable and content-addressed: `digest` covers every path and the SHA-256 of what stands there.
 
-    `rules` holds the disabled ones too; the rulebook only what is enabled.
+    `rules` holds the disabled ones too; the rulebook only what is enabled. `transactions` stand most important first;
+    `ranks` maps the entities they cross to their priority, `words` the label values that name one. `proof` says which
+    enabled rule can reach what is excluded.
     """
 
     digest: str
@@ -50,6 +56,10 @@ class Configuration(Struct, frozen=True, kw_only=True):
     packs: dict[str, str]
     rules: dict[str, Rule]
     scenarios: tuple[Scenario, ...] = ()
+    transactions: tuple[Transaction, ...] = ()
+    ranks: dict[str, int] = {}
+    words: dict[str, int] = {}
+    proof: Proof = Proof(rules=0, exclusions=0, witnesses=())
 
 
 class Compiled(Struct, frozen=True, kw_only=True):
@@ -93,8 +103,10 @@ def compile_home(
     packs = load_packs(files, catalog, compiler, read)
     problems += packs.problems
     exclusions = load_exclusions(read(EXCLUSIONS, files.get(EXCLUSIONS, b""), problems), catalog, problems)
+    transactions = load_transactions(read(TRANSACTIONS, files.get(TRANSACTIONS, b""), problems), catalog, problems)
     enabled = packs.rulebook.rules
-    problems += reached(enabled.values(), exclusions, catalog, packs.nodes)
+    proof = prove(enabled.values(), exclusions, catalog)
+    problems += reached(proof, packs.nodes)
     problems += unseen_labels(enabled.values(), seen_labels, packs.nodes)
     if not unsettled:
         _routed(settings, packs, problems)
@@ -107,6 +119,7 @@ def compile_home(
     if errors(ordered):
         return Compiled(configuration=None, problems=told)
     digests = file_digests(files)
+    by_entity = ranks(transactions, catalog)
     configuration = Configuration(
         digest=home_digest(digests),
         settings=settings,
@@ -117,6 +130,10 @@ def compile_home(
         packs={name: pack.digest for name, pack in packs.rulebook.packs.items()},
         rules=packs.rules,
         scenarios=packs.scenarios,
+        transactions=transactions,
+        ranks=by_entity,
+        words=words(by_entity, catalog),
+        proof=proof,
     )
     return Compiled(configuration=configuration, problems=told)
 

@@ -1,26 +1,23 @@
-"""exclusions.yaml: the register of what automation never touches, and which rules could still reach it.
+"""exclusions.yaml: the register of what automation never touches. Which rules could still reach it: `home.reach`.
 
 An expired entry binds until it is renewed or removed on record, so no time is asked for here. Source: SEMANTICS 16.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from watchkeeper.catalog.catalog import Catalog, by_annotation, covers, domains_of
-from watchkeeper.catalog.catalog import Scope as Within
-from watchkeeper.catalog.entity import Entity, EntityKind, resolve
-from watchkeeper.documents import Fields, Kind, Node, Problem, ProblemSeverity, suggestion, wrong
+from watchkeeper.catalog.catalog import Catalog
+from watchkeeper.catalog.entity import EntityKind, resolve
+from watchkeeper.documents import Fields, Kind, Node, Problem, suggestion, wrong
 from watchkeeper.home.exclusion import Exclusion, Scope
 from watchkeeper.packs.clauses import canonical_ref
-from watchkeeper.packs.rule import Rule
 from watchkeeper.values import EPOCH
 
 NAME: Final = "exclusions.yaml"
 EXCLUSIONS_MAX: Final = 10_000
 SCOPE: Final = ("kind", "system", "environment", "entity", "region", "tier", "service")
 REFERENCES: Final = {"system": "system", "entity": "component", "service": "component"}
-ACTED_ON: Final = (EntityKind.COMPONENT, EntityKind.RESOURCE, EntityKind.API, EntityKind.SYSTEM)
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -63,6 +60,11 @@ def _exclusion(fields: Fields, catalog: Catalog) -> Exclusion | None:
     from_at, until_at = fields.instant("from", required=True), fields.instant("until", required=True)
     if from_at is not None and until_at is not None and until_at <= from_at:
         fields.wrong("until", "is not after `from`")
+    review_at = fields.instant("review")
+    if review_at is not None and from_at is not None and review_at < from_at:
+        fields.wrong("review", "is before `from`")
+    if review_at is not None and until_at is not None and review_at > until_at:
+        fields.wrong("review", "is after `until`: it would have expired before anybody looked at it")
     found = Exclusion(
         id=identity,
         scope=scope,
@@ -73,6 +75,8 @@ def _exclusion(fields: Fields, catalog: Catalog) -> Exclusion | None:
         from_at=from_at or EPOCH,
         until_at=until_at or EPOCH,
         compensating=fields.text("compensating"),
+        criterion=fields.text("criterion"),
+        review_at=review_at,
     )
     fields.done()
     return found
@@ -105,66 +109,3 @@ def _scope(exclusion: Fields, catalog: Catalog) -> Scope:
     if not fields.node.entries:
         exclusion.wrong("scope", "is empty, and would keep automation out of everything: use `wk stop` for that")
     return Scope(**found)
-
-
-def reachable(rule: Rule, exclusion: Exclusion, catalog: Catalog) -> Entity | None:
-    """A witness: an entity that the rule's static bounds let it act on and the exclusion covers. None proves there is none."""
-    within = Within(
-        kind=EntityKind(rule.target.kind) if rule.target.kind else None,
-        system=rule.target.within.get("system", ""),
-        domain=rule.target.within.get("domain", ""),
-        environment=rule.target.within.get("environment", ""),
-        region=rule.target.within.get("region", ""),
-        tier=rule.target.within.get("tier", ""),
-    )
-    for entity in catalog.entities.values():
-        if entity.kind not in ACTED_ON or not excluded(exclusion.scope, entity, catalog):
-            continue
-        if covers(within, entity, catalog) and _findable(rule, entity, catalog):
-            return entity
-    return None
-
-
-def excluded(scope: Scope, entity: Entity, catalog: Catalog) -> bool:
-    """Whether an exclusion's scope covers an entity; all that is given must agree."""
-    return (
-        (not scope.kind or entity.kind.value == scope.kind)
-        and (not scope.system or scope.system in {entity.system, entity.ref, *domains_of(catalog, entity)})
-        and (not scope.environment or entity.environment == scope.environment)
-        and (not scope.entity or entity.ref == scope.entity)
-        and (not scope.region or entity.region == scope.region)
-        and (not scope.tier or entity.tier == scope.tier)
-        and (not scope.service or scope.service in {entity.ref, entity.part_of})
-    )
-
-
-def _findable(rule: Rule, entity: Entity, catalog: Catalog) -> bool:
-    """Whether the rule's look-up could return the entity for some alert."""
-    annotation = rule.target.annotation
-    if not annotation:
-        return True
-    value = (
-        entity.name if annotation == "name" else entity.ref if annotation == "ref" else entity.keys.get(annotation, "")
-    )
-    return entity in by_annotation(catalog, annotation, value)
-
-
-def reached(
-    rules: Iterable[Rule], exclusions: Iterable[Exclusion], catalog: Catalog, nodes: Mapping[str, Node]
-) -> tuple[Problem, ...]:
-    """A warning with its witness for each rule that could reach what is excluded; the guard refuses it all the same."""
-    problems: list[Problem] = []
-    kept = tuple(exclusions)
-    for rule in rules:
-        for exclusion in kept:
-            witness = reachable(rule, exclusion, catalog)
-            if witness is not None:
-                wrong(
-                    problems,
-                    nodes[f"rule {rule.name}"].find("target") or nodes[f"rule {rule.name}"],
-                    "spec.target",
-                    f"can reach {witness.ref}, which exclusion {exclusion.id} keeps out of automation: every such decision "
-                    "would be refused; bound it with `within`",
-                    severity=ProblemSeverity.WARNING,
-                )
-    return tuple(problems)

@@ -13,6 +13,7 @@ from watchkeeper.home.settings import (
     HOST,
     PORT,
     Autonomy,
+    Coverage,
     EngineSettings,
     Environment,
     Notify,
@@ -57,6 +58,7 @@ def load_settings(documents: Sequence[Node], problems: list[Problem]) -> Setting
         server=_server(fields),
         autonomy=_autonomy(fields),
         risk_ceilings=_risk_ceilings(fields),
+        coverage=_coverage(fields),
     )
     fields.done()
     return settings
@@ -244,6 +246,15 @@ def _risk_ceilings(fields: Fields) -> dict[Risk, Mode]:
     found = {risk: mode for risk in Risk if (mode := child.choice(risk.value, Mode)) is not None}
     child.done()
     return found
+
+
+def _coverage(fields: Fields) -> Coverage:
+    child = fields.child("coverage")
+    if child is None:
+        return Coverage()
+    within_ms = child.duration("proven_within", default=Coverage().proven_within_ms, least=86_400_000, most=KEPT_MAX_MS)
+    child.done()
+    return Coverage(proven_within_ms=within_ms)
 
 
 def _size(fields: Fields, name: str, default: int) -> int:

@@ -31,7 +31,7 @@ class Did(StrEnum):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One noun that differs. `kind` is rule, runbook, pack, exclusion, entity or setting; `words` say how."""
+    """One noun that differs. `kind` is rule, runbook, pack, exclusion, transaction, entity or setting; `words` say how."""
 
     kind: str
     name: str
@@ -85,12 +85,17 @@ def _changes(active: Configuration | None, folder: Configuration) -> Iterator[Ch
     yield from _nouns("runbook", old.rulebook.runbooks if old else {}, folder.rulebook.runbooks)
     yield from _nouns("action", old.rulebook.actions if old else {}, folder.rulebook.actions)
     yield from _nouns("exclusion", _by_id(old), _by_id(folder))
+    yield from _nouns("transaction", _by_name(old), _by_name(folder))
     yield from _entities(old.catalog if old else None, folder.catalog)
     yield from _settings(old, folder)
 
 
 def _by_id(configuration: Configuration | None) -> dict[str, Any]:
     return {each.id: each for each in configuration.exclusions} if configuration is not None else {}
+
+
+def _by_name(configuration: Configuration | None) -> dict[str, Any]:
+    return {each.name: each for each in configuration.transactions} if configuration is not None else {}
 
 
 def _nouns(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from watchkeeper.catalog.entity import EntityKind
 from watchkeeper.documents.envelope import API_VERSION
+from watchkeeper.home import schema_registers
 from watchkeeper.home.schema_settings import settings
 from watchkeeper.packs.action import STORES
 from watchkeeper.packs.load_runbook import TYPES
@@ -56,7 +57,13 @@ def schemas() -> dict[str, Schema]:
             "title": "watchkeeper.yaml",
             **settings(),
         },
+        "exclusions.json": _register("exclusions", schema_registers.exclusions()),
+        "transactions.json": _register("transactions", schema_registers.transactions()),
     }
+
+
+def _register(name: str, items: Schema) -> Schema:
+    return {"$schema": DRAFT, "$id": f"{BASE}{name}.json", "title": f"{name}.yaml", **items}
 
 
 def published() -> dict[str, bytes]:

@@ -52,6 +52,7 @@ def settings() -> Schema:
                     ),
                 }
             ),
+            "coverage": _mapping({"proven_within": _DURATION}),
             "store": _mapping({"path": _TEXT, "disk_max": _SIZE, "checkpoint": _TEXT}),
             "engine": _mapping(dict.fromkeys(("lease", "renew", "drift", "settle"), _DURATION)),
             "server": _mapping(

@@ -214,6 +214,12 @@ class Autonomy(Struct, frozen=True, kw_only=True):
     days_after_demotion: int = 14
 
 
+class Coverage(Struct, frozen=True, kw_only=True):
+    """How long a proof of a rule counts in the coverage report."""
+
+    proven_within_ms: int = 90 * DAY_MS
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """The whole file. `risk_ceilings` holds only what the file states; the engine knows the rest."""
 
@@ -229,6 +235,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     server: Server = Server()
     autonomy: Autonomy = Autonomy()
     risk_ceilings: dict[Risk, Mode] = {}
+    coverage: Coverage = Coverage()
 
     def source(self, name: str) -> SourceSettings | None:
         return self.sources.get(name)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from watchkeeper import __version__
 from watchkeeper.surface.api import (
     approvals,
+    business,
     configuration,
     events,
     health,
@@ -41,6 +42,7 @@ FAMILIES: Final = (
     intake.family,
     configuration.family,
     history.family,
+    business.family,
     ledger.family,
     store.family,
     events.family,

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from watchkeeper import __version__
 from watchkeeper.approve.people import Actor
+from watchkeeper.engine.business_reading import BusinessReader
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.home_reading import HomeReader
 from watchkeeper.engine.incident_reading import IncidentReader
@@ -42,6 +43,7 @@ class Node:
         self.reading = Reader(engine)
         self.incidents = IncidentReader(engine, self.reading)
         self.home = HomeReader(engine)
+        self.business = BusinessReader(engine)
         self.ledger = LedgerReader(engine)
         self.replaying = Replayer(engine)
         self.kept = StoreReader(engine)

@@ -56,6 +56,8 @@ VERBS: Final[tuple[Verb, ...]] = (
     _verb("apply", "home:apply", "Make the folder the active configuration.", "Home"),
     _verb("test", "home:scenarios", "Run the packs' scenarios.", "Home", bare=True),
     _verb("catalog", "catalog:catalog", "What there is, who owns it, what depends on it.", "Home", bare=True),
+    _verb("transactions", "business:transactions", "Business transactions and the hops they cross.", "Home", bare=True),
+    _verb("coverage", "business:coverage", "Which hop of a transaction is protected by something proven.", "Home"),
     _verb("draft", "draft:draft", "A catalogue entry for an alert that no entity is known for.", "Home"),
     _verb("rules", "catalog:rules", "Rules and how far each may go.", "Home", bare=True),
     _verb("runbooks", "catalog:runbooks", "Runbooks and their risk.", "Home", bare=True),
