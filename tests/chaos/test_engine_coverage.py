@@ -31,6 +31,7 @@ def test_a_repair_that_was_verified_proves_its_hop_until_it_is_too_old():
         await stage.fire("Down", "web")
         (run,) = await stage.ended()
         assert run.status == "succeeded", run.why
+        await stage.fire("Down", "web", status="resolved")
         assert await states(stage) == {WEB: "proven", CART: "declared"}
         assert isinstance(found := await reader(stage).coverage(), Covered)
         assert found.report.transactions[0].hops[0].rules[0].run == run.id
@@ -48,6 +49,7 @@ def test_a_run_that_nobody_verified_proves_nothing():
         await stage.fire("Down", "web")
         (run,) = await stage.ended()
         assert run.status == "succeeded", run.why
+        await stage.fire("Down", "web", status="resolved")
         assert await states(stage) == {WEB: "declared", CART: "declared"}
 
     play(scene, Stage(files(rules={"down": rule()}, runbooks={"mend": runbook(DRAIN)})))
