@@ -11,6 +11,7 @@ import pytest
 
 from watchkeeper.adapters.address import AddressRule, SystemResolver, canonical, guarded
 from watchkeeper.adapters.http import HttpClient, Request, Tls
+from watchkeeper.adapters.http_wire import CONNECTIONS_PER_ADDRESS_MAX
 from watchkeeper.errors import InDoubt, Rejected, Unavailable, Untrusted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -112,6 +113,87 @@ async def test_a_connection_is_kept_and_used_again():
         for _ in range(5):
             assert (await http.request(call(server))).body == b"ok"
     assert server.connections == 1
+
+
+async def test_a_head_has_no_body_whatever_its_length_says():
+    async with Server(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n") as server, client() as http:
+        got = await http.request(call(server, method="HEAD"))
+    assert (got.status, got.body, got.truncated) == (200, b"", False)
+
+
+async def test_an_answer_that_only_announces_another_is_passed_over():
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nok"
+    async with Server(early) as server, client() as http:
+        got = await http.request(call(server))
+    assert (got.status, got.body, got.headers) == (200, b"ok", {"x-a": "1", "content-length": "2"})
+
+
+async def test_a_body_without_length_ends_with_the_connection():
+    async def until_end(_request, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+        await writer.drain()
+        writer.write_eof()
+
+    async with Server(until_end) as server, client() as http:
+        got = await http.request(call(server))
+    assert (got.body, got.truncated) == (b"all of it", False)
+
+
+async def test_chunks_are_one_body():
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n4\r\n of \r\n2\r\nit\r\n0\r\n\r\n"
+    async with Server(chunked) as server, client() as http:
+        for _ in range(2):
+            assert (await http.request(call(server))).body == b"all of it"
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n"),
+        OK.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    ],
+    ids=["closing", "old", "two answers to one request"],
+)
+async def test_a_connection_that_cannot_be_trusted_with_the_next_call_is_not_kept(answer):
+    async with Server(answer) as server, client() as http:
+        for _ in range(2):
+            assert (await http.request(call(server))).body == b"ok"
+    assert server.connections == 2
+
+
+async def test_what_a_server_says_unasked_is_no_answer_to_the_next_call():
+    async def talkative(_request, writer):
+        writer.write(OK)
+        await writer.drain()
+        await said.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        await writer.drain()
+        told.set()
+
+    said, told = asyncio.Event(), asyncio.Event()
+    async with Server(talkative) as server, client() as http:
+        assert (await http.request(call(server))).body == b"ok"
+        said.set()
+        await told.wait()
+        while http._connections._idle and all(each.open for kept in http._connections._idle.values() for each in kept):
+            await asyncio.sleep(0)
+        assert (await http.request(call(server))).body == b"ok"
+    assert server.connections == 2
+
+
+async def test_another_protocol_is_in_doubt():
+    switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"
+    async with Server(switched) as server, client() as http:
+        with pytest.raises(InDoubt, match="another protocol"):
+            await http.request(call(server, method="POST"))
+
+
+async def test_so_many_calls_at_once_share_so_many_connections():
+    async with Server(OK) as server, client() as http:
+        await asyncio.gather(*(http.request(call(server)) for _ in range(3 * CONNECTIONS_PER_ADDRESS_MAX)))
+    assert server.connections <= CONNECTIONS_PER_ADDRESS_MAX
 
 
 # -- where a call may go ---------------------------------------------------------------------------

@@ -46,6 +46,7 @@ _TYPES: Final[dict[str, str]] = {
     "duration": "duration",
     "dyn": "dyn",
 }
+_TEXTS: Final = frozenset({"labels", "map", "aged", "string", "dyn"})
 _ANSWERS: Final = {"bool": bool, "string": str, "int": int}
 _ERROR: Final = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '([^']*)' \(in container ''\)")
@@ -56,7 +57,7 @@ _FOREIGN: Final = "Non-CEL value type"
 class CelExpression:
     """One compiled expression: about 10 µs an evaluation. Never raises."""
 
-    __slots__ = ("_expects", "_inputs", "_program", "_reached", "references", "source")
+    __slots__ = ("_expects", "_inputs", "_plain", "_program", "_reached", "references", "source")
 
     def __init__(
         self, source: str, program: Any, names: Mapping[str, str], references: tuple[tuple[str, ...], ...], expects: str
@@ -69,11 +70,21 @@ class CelExpression:
         self._reached = tuple(
             (name := _variable(names, reference), reference[name.count(".") + 1 :]) for reference in references
         )
+        self._plain = _plain(source, names, references) if self._expects in {None, str} else ()
 
     def __repr__(self) -> str:
         return f"CelExpression({self.source!r})"
 
     def evaluate(self, bindings: Mapping[str, Any]) -> Answer:
+        if self._plain:
+            found: Any = bindings
+            for part in self._plain:
+                if type(found) is not dict or part not in found:
+                    break
+                found = found[part]
+            else:
+                if type(found) is str and found.isascii() and "\0" not in found:
+                    return Known(found)
         data: dict[str, Any] = {}
         for name, path, type_name, mentioned in self._inputs:
             value: Any = bindings
@@ -118,6 +129,15 @@ class CelExpression:
         elif _FOREIGN in why:
             why = "an input is of a type that expressions do not know"
         return Broken(f"{_shown(self.source)}: {why}")
+
+
+def _plain(source: str, names: Mapping[str, str], references: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """The path of an expression that is nothing but a text looked up by its dots; else (). Whatever is found there and
+    is no plain text goes through the library.
+    """
+    if len(references) != 1 or source != ".".join(references[0]):
+        return ()
+    return references[0] if names[_variable(names, references[0])] in _TEXTS else ()
 
 
 class CelCompiler:

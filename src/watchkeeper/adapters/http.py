@@ -11,19 +11,11 @@ It never asks again by itself. What a failure means is said by its class: `Unava
 import asyncio
 import ipaddress
 import ssl
-import zlib
-from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from functools import lru_cache
 from time import monotonic
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-import aiohttp
-from aiohttp import ClientRequest, ClientResponse, ClientTimeout
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
-from msgspec import Struct
 from yarl import URL
 
 from watchkeeper import __version__
@@ -38,13 +30,11 @@ from watchkeeper.adapters.address import (
     endpoint,
 )
 from watchkeeper.adapters.http_request import Request, Response, Tls, checked, redirected
+from watchkeeper.adapters.http_wire import Answer, Connections, Lost, Place, Strange
 from watchkeeper.errors import InDoubt, Rejected, Unavailable, Untrusted
 
 __all__ = ["AddressRule", "HttpClient", "Request", "Response", "Tls"]
 
-CONNECTIONS_MAX: Final = 256
-CONNECTIONS_PER_ADDRESS_MAX: Final = 64
-KEEPALIVE_S: Final = 4  # below the five seconds after which common servers hang up on an idle connection
 TLS_CONTEXTS_MAX: Final = 64
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -61,7 +51,7 @@ class HttpClient:
         own = SystemResolver()
         self._resolver: Resolver = own if resolver is None else resolver
         self._own = own
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
         self._tls: dict[Tls, ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
@@ -73,9 +63,9 @@ class HttpClient:
         await self.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._connections is not None:
+            self._connections.close()
+            self._connections = None
         self._own.close()
 
     async def request(self, request: Request) -> Response:
@@ -86,7 +76,6 @@ class HttpClient:
         """
         target = checked(request)
         flight = _Flight()
-        token = _flight.set(flight)
         try:
             async with asyncio.timeout(request.timeout_ms / 1000):
                 return await self._follow(request, target, flight)
@@ -95,8 +84,6 @@ class HttpClient:
             if flight.left:
                 raise InDoubt(f"{where}: no whole answer in {request.timeout_ms} ms; it may have arrived") from late
             raise Unavailable(f"{where}: no connection in {request.timeout_ms} ms; nothing was sent") from late
-        finally:
-            _flight.reset(token)
 
     async def _follow(self, request: Request, target: URL, flight: "_Flight") -> Response:
         method, headers, body, hops = request.method.upper(), request.headers, request.body, 0
@@ -139,7 +126,7 @@ class HttpClient:
 
     async def _send(
         self, request: Request, method: str, target: URL, headers: dict[str, str], body: bytes, flight: "_Flight"
-    ) -> "_Answer":
+    ) -> Answer:
         host, port = target.raw_host or "", target.port or 0
         addresses = await self._judged(host, port, request.allow, _subject(method, target))
         tls = await self._context(request.tls) if target.scheme == "https" else None
@@ -147,19 +134,21 @@ class HttpClient:
         for address in addresses:
             # Another address of the same name is tried only while nothing has been sent.
             try:
-                return await self._call(request, method, target, address, headers, body, tls)
-            except aiohttp.ClientConnectorCertificateError as untrusted:
+                return await self._call(request, method, target, address, headers, body, tls, flight)
+            except ssl.SSLCertVerificationError as untrusted:
                 raise Untrusted(
-                    f"{_subject(method, target)}: its certificate does not hold: {untrusted.certificate_error}"
+                    f"{_subject(method, target)}: its certificate does not hold: {untrusted}"
                 ) from untrusted
-            except aiohttp.ClientConnectorSSLError as strange:
-                raise Rejected(f"{_subject(method, target)}: no TLS handshake: {strange.os_error}") from strange
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as refused:
-                failed = refused
-            except (aiohttp.ClientError, OSError, ValueError) as lost:
-                if not flight.left:
-                    raise Unavailable(f"{_subject(method, target)}: {_why(lost)}; nothing was sent") from lost
+            except ssl.SSLError as strange:
+                if flight.left:
+                    raise InDoubt(f"{_subject(method, target)}: {_why(strange)}; it may have arrived") from strange
+                raise Rejected(f"{_subject(method, target)}: no TLS handshake: {strange}") from strange
+            except (Lost, Strange) as lost:
                 raise InDoubt(f"{_subject(method, target)}: {_why(lost)}; it may have arrived") from lost
+            except OSError as refused:  # a connection that took too long is one too
+                if flight.left:
+                    raise InDoubt(f"{_subject(method, target)}: {_why(refused)}; it may have arrived") from refused
+                failed = refused
         raise Unavailable(f"{_subject(method, target)}: {_why(failed)}; nothing was sent") from failed
 
     async def _judged(self, host: str, port: int, rule: AddressRule, subject: str) -> tuple[Address, ...]:
@@ -183,47 +172,23 @@ class HttpClient:
         headers: dict[str, str],
         body: bytes,
         tls: ssl.SSLContext | None,
-    ) -> "_Answer":
-        pinned = target.with_host(str(address))
-        sent = {"Accept-Encoding": "identity", "User-Agent": f"watchkeeper/{__version__}", **headers}
-        async with self._opened().request(
-            method,
-            pinned,
-            headers=sent | {"Host": target.host_port_subcomponent or ""},
-            data=body or None,
-            allow_redirects=False,
-            timeout=ClientTimeout(sock_connect=request.connect_timeout_ms / 1000),
-            ssl=tls if tls is not None else True,
-            server_hostname=(request.tls.server_name or target.raw_host) if tls is not None else None,
-        ) as answer:
-            try:
-                content, truncated, decoded = await _read(answer, request.response_bytes_max)
-            finally:
-                if not answer.content.at_eof():
-                    answer.close()
-        found: dict[str, str] = {}
-        for name, value in answer.headers.items():
-            key = name.lower()
-            if not (decoded and key in _ENCODED):
-                found[key] = f"{found[key]}, {value}" if key in found else value
-        return _Answer(status=answer.status, headers=found, body=content, truncated=truncated)
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=_Connector(
-                    resolver=_NoResolver(),
-                    use_dns_cache=False,
-                    limit=CONNECTIONS_MAX,
-                    limit_per_host=CONNECTIONS_PER_ADDRESS_MAX,
-                    keepalive_timeout=KEEPALIVE_S,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-                middlewares=(_once,),
-            )
-        return self._session
+        flight: "_Flight",
+    ) -> Answer:
+        name = (request.tls.server_name or target.raw_host) if tls is not None else None
+        if self._connections is None:
+            self._connections = Connections()
+        found: Answer = await self._connections.exchange(
+            Place(str(address), target.port or 0, tls, name),
+            _written(method, target, headers, body),
+            bound=request.response_bytes_max,
+            bodiless=method == "HEAD",
+            connect_within_s=request.connect_timeout_ms / 1000,
+            leaving=flight.leaves,
+        )
+        kept = found.headers
+        if found.decoded:
+            kept = {key: value for key, value in kept.items() if key not in _ENCODED}
+        return found._replace(headers=kept)
 
     async def _context(self, tls: Tls) -> ssl.SSLContext:
         known = self._tls.get(tls)
@@ -242,13 +207,6 @@ class HttpClient:
         self._tls.clear()
 
 
-class _Answer(Struct, frozen=True, kw_only=True):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    truncated: bool
-
-
 # -- words ----------------------------------------------------------------------------------------
 
 
@@ -265,14 +223,38 @@ def _subject(method: str, target: URL) -> str:
     return f"{method} {target.scheme}://{endpoint(target.raw_host or '', target.port or 0)}"
 
 
+def _written(method: str, target: URL, headers: dict[str, str], body: bytes) -> bytes:
+    """The request as it goes out. Names and values were checked: none holds a line break."""
+    lines = [f"{method} {target.raw_path_qs} HTTP/1.1", f"Host: {target.host_port_subcomponent or ''}"]
+    given = {name.lower() for name in headers}
+    lines += [line for name, line in _USUAL if name not in given]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if body and "content-type" not in given:
+        lines.append("Content-Type: application/octet-stream")
+    if body or method not in _SAFE:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join((*lines, "", "")).encode("utf-8", "replace") + body
+
+
+_USUAL: Final = (
+    ("accept", "Accept: */*"),
+    ("accept-encoding", "Accept-Encoding: identity"),
+    ("user-agent", f"User-Agent: watchkeeper/{__version__}"),
+)
+
+
 def _why(error: Exception | None) -> str:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "no connection in time"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "no connection"
-    if isinstance(error, _Lost | aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
-        return "the connection was lost"
-    return f"the answer cannot be read ({type(error).__name__})"
+    match error:
+        case TimeoutError():
+            return "no connection in time"
+        case Lost():
+            return "the connection was lost"
+        case Strange():
+            return f"the answer cannot be read ({error})"
+        case OSError():
+            return error.strerror or "no connection"
+        case _:
+            return "no connection"
 
 
 def _files(tls: Tls) -> str:
@@ -300,62 +282,5 @@ class _Flight:
     def __init__(self) -> None:
         self.left = False
 
-
-_flight: ContextVar[_Flight] = ContextVar("_flight")
-
-
-class _Connector(aiohttp.TCPConnector):
-    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        _flight.get().left = True  # from here on bytes are written
-        return connection
-
-
-class _NoResolver(aiohttp.abc.AbstractResolver):
-    """Only literal addresses may reach the connector; a name there would be an unchecked second look-up."""
-
-    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[aiohttp.abc.ResolveResult]:
-        raise OSError(None, f"{host}:{port} (family {family}) was not resolved beforehand")
-
-    async def close(self) -> None:
-        return
-
-
-class _Lost(aiohttp.ClientError):
-    """A connection that broke under the request."""
-
-
-async def _once(
-    request: ClientRequest, handler: Callable[[ClientRequest], Awaitable[ClientResponse]]
-) -> ClientResponse:
-    """Nothing is sent twice: by itself aiohttp repeats PUT, DELETE and GET when a kept connection breaks."""
-    try:
-        return await handler(request)
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as lost:
-        raise _Lost from lost
-
-
-async def _read(answer: ClientResponse, bound: int) -> tuple[bytes, bool, bool]:
-    """(body, truncated, decoded). Neither what is read nor what it unpacks to passes `bound`."""
-    encoding = answer.headers.get("Content-Encoding", "").strip().lower()
-    unpack = zlib.decompressobj(_WINDOWS[encoding]) if encoding in _WINDOWS else None
-    parts: list[bytes] = []
-    got = read = 0
-    async for chunk in answer.content.iter_any():
-        read += len(chunk)
-        try:
-            part = unpack.decompress(chunk, bound - got + 1) if unpack else chunk
-        except zlib.error:
-            return b"".join(parts), True, True
-        parts.append(part)
-        got += len(part)
-        if got > bound or read > bound:
-            return b"".join(parts)[:bound], True, unpack is not None
-        if unpack and unpack.eof:
-            return b"".join(parts), bool(unpack.unused_data), True
-    return b"".join(parts), unpack is not None and read > 0 and not unpack.eof, unpack is not None
-
-
-_WINDOWS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+    def leaves(self) -> None:
+        self.left = True

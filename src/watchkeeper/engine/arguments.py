@@ -22,7 +22,7 @@ def arguments_of(
 
     What cannot be answered stays away: the runbook's default stands.
     """
-    bindings = situations.bindings(facts, targets[0], now)
+    bindings = situations.bindings(facts, targets[0], now) if rule.arguments else {}
     found: dict[str, object] = {}
     for name, value in rule.arguments.items():
         match render(value, bindings):

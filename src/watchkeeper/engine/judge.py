@@ -5,7 +5,8 @@ situation was read at, claims the limits, and opens the run. When the world move
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol
+from hashlib import sha256
+from typing import Any, Final, Protocol
 
 import structlog
 from msgspec import Struct
@@ -23,7 +24,7 @@ from watchkeeper.decide.match import Matched, Miss, Missed, match
 from watchkeeper.decide.target import NoTarget, Subject, Untargeted, Why, targets_of
 from watchkeeper.engine.arguments import arguments_of
 from watchkeeper.engine.facts import facts_of
-from watchkeeper.engine.records import JudgedRecord, RunRecord, Waiting, encoder, put
+from watchkeeper.engine.records import JudgedRecord, RunRecord, Waiting, encoder, kind_of, put
 from watchkeeper.engine.runner import Begun
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.situations import Situations
@@ -41,7 +42,7 @@ from watchkeeper.packs.rule import Mode, Per, Rule
 from watchkeeper.packs.runbook import Runbook
 from watchkeeper.ports import Append, Claim, Commit, Committed, Put, Refused
 from watchkeeper.report.notices import Notice, NoticeKind
-from watchkeeper.values import EPOCH, Instant, after_ms, id_from
+from watchkeeper.values import EPOCH, Instant, after_ms, canonical, id_from
 
 log = structlog.get_logger("watchkeeper.judge")
 
@@ -49,6 +50,7 @@ HELD: Final = "held"
 UNMAPPED: Final = "unmapped"  # stands for the rule in the decision on an alert that none matches
 BROKEN_AGAIN_MS: Final = 60_000  # a rule that broke is judged again so much later
 AUTOMATION: Final = "automation"
+NOTHING: Final[Mapping[str, Any]] = {}
 NOT_TOLD: Final[Mapping[str, str]] = {}
 
 
@@ -68,6 +70,7 @@ class Judged(Struct, frozen=True, kw_only=True):
 
     decision: Decision
     situation: Situation
+    body: bytes  # of the situation, as it was hashed
     proposal: Proposal | None = None
     untargeted: Untargeted | None = None
     opening: Opening | None = None
@@ -160,9 +163,8 @@ class Judge:
 
     def _matching(self, facts: AlertFacts, alert: Alert, now: Instant) -> list[tuple[Rule, Matched]]:
         found: list[tuple[Rule, Matched]] = []
-        entity = self._situations.target(facts.entity) if facts.entity else None
         for rule in self._situations.configuration.rulebook.candidates(facts.labels):
-            match match(rule, facts, self._situations.bindings(facts, entity, now), now):
+            match match(rule, facts, self._seen(rule, facts, now), now):
                 case Matched() as row:
                     found.append((rule, row))
                 case Missed(why=Miss.TOO_EARLY, again_at=again_at) if again_at is not None:
@@ -171,6 +173,13 @@ class Judge:
                     pass
         found.sort(key=lambda pair: (-pair[0].priority, pair[0].name))
         return found
+
+    def _seen(self, rule: Rule, facts: AlertFacts, now: Instant) -> Mapping[str, Any]:
+        """What the rule's conditions see; nothing where it has none, which is most rules."""
+        if not rule.when:
+            return NOTHING
+        entity = self._situations.target(facts.entity) if facts.entity else None
+        return self._situations.bindings(facts, entity, now)
 
     def _unmatched(self, alert: Alert, facts: AlertFacts, matched: set[str]) -> None:
         """What a rule held that left the configuration, or whose conditions hold no more, waits for nothing."""
@@ -269,15 +278,17 @@ class Judge:
             if attempt == TRIES_MAX and refused is not None:
                 versions = {**situation.versions, ROOM: self._world.number(ROOM)}
                 situation = replace(situation, contended=refused.why, versions=versions)
+            body = canonical(situation)
             decision = decide(
                 proposal,
                 situation,
+                stored_as=sha256(body).hexdigest(),
                 clauses=row.clauses if row is not None else (),
                 engine=self._engine,
                 follows=follows,
                 because=because,
             )
-            judged, notices = self._told(self._prepare(proposal, runbook, decision, situation), told)
+            judged, notices = self._told(self._prepare(proposal, runbook, decision, situation, body), told)
             puts = self._puts(judged, notices)
             outcome = await self._scribe.commit(self._commit(judged, proposal, puts))
             if isinstance(outcome, Committed):
@@ -300,7 +311,9 @@ class Judge:
                 self._seats.approval_ended(now)
         return replace(situation, answered=self._answers(proposal))
 
-    def _prepare(self, proposal: Proposal, runbook: Runbook, decision: Decision, situation: Situation) -> Judged:
+    def _prepare(
+        self, proposal: Proposal, runbook: Runbook, decision: Decision, situation: Situation, body: bytes
+    ) -> Judged:
         opening = approval = None
         if decision.verdict is Verdict.ACT:
             opening = self._opening(proposal, runbook, decision, situation)
@@ -308,7 +321,9 @@ class Judge:
             approval = self._standing_card(
                 request(decision, run="", epoch=situation.epoch, answered=situation.answered)
             )
-        return Judged(decision=decision, situation=situation, proposal=proposal, opening=opening, approval=approval)
+        return Judged(
+            decision=decision, situation=situation, body=body, proposal=proposal, opening=opening, approval=approval
+        )
 
     def _opening(self, proposal: Proposal, runbook: Runbook, decision: Decision, situation: Situation) -> Opening:
         at = decision.at
@@ -408,7 +423,8 @@ class Judge:
         decision = judged.decision
         run = judged.opening.record.id if judged.opening is not None else ""
         beside = JudgedRecord(id=decision.id, proposal=judged.proposal, untargeted=judged.untargeted)
-        puts = [put(judged.situation, identity=decision.situation), put(beside), put(decision, run=run)]
+        situation = Put(kind=kind_of(Situation), id=decision.situation, body=judged.body)
+        puts = [situation, put(beside), put(decision, run=run)]
         if judged.opening is not None:
             begun = judged.opening.begun
             puts.extend((put(judged.opening.record),) if begun is None else begun.beside.puts)
@@ -547,15 +563,19 @@ class Judge:
             owner=rule.owner,
             priority=rule.priority,
         )
+        body = canonical(situation)
         decision = decide_untargeted(
             untargeted,
             situation,
+            stored_as=sha256(body).hexdigest(),
             clauses=row.clauses,
             engine=self._engine,
             follows=follows,
             because=because,
         )
-        judged, notices = self._told(Judged(decision=decision, situation=situation, untargeted=untargeted), told)
+        judged, notices = self._told(
+            Judged(decision=decision, situation=situation, body=body, untargeted=untargeted), told
+        )
         await self._scribe.commit(self._commit(judged, proposal, self._puts(judged, notices)))
         self._seats.told(notices)
         self._keep(judged)
@@ -580,8 +600,11 @@ class Judge:
             pack_version="",
             missing=NoTarget(why=Why.UNMAPPED, reason=reason),
         )
-        decision = decide_untargeted(untargeted, situation, engine=self._engine, because="first")
-        judged = Judged(decision=decision, situation=situation, untargeted=untargeted)
+        body = canonical(situation)
+        decision = decide_untargeted(
+            untargeted, situation, engine=self._engine, because="first", stored_as=sha256(body).hexdigest()
+        )
+        judged = Judged(decision=decision, situation=situation, body=body, untargeted=untargeted)
         content = _digestible(decision)
         entry = self._scribe.entry(
             Kind.REFUSAL,
@@ -596,6 +619,8 @@ class Judge:
 
     def _targets(self, rule: Rule, facts: AlertFacts, now: Instant) -> tuple[Target, ...] | NoTarget:
         configuration = self._situations.configuration
+        if rule.target.value is None and rule.per is Per.ALERT:
+            return self._situations.own_target(rule.target, facts.entity)
         subjects = [Subject(facts.entity, self._situations.bindings(facts, None, now))]
         if rule.per is Per.INCIDENT and facts.incident:
             subjects = [
@@ -610,8 +635,7 @@ class Judge:
             other = facts_of(alert, self._correlation, self._witnesses, now)
             if not other.firing:
                 continue
-            entity = self._situations.target(other.entity) if other.entity else None
-            if isinstance(match(rule, other, self._situations.bindings(other, entity, now), now), Matched):
+            if isinstance(match(rule, other, self._seen(rule, other, now), now), Matched):
                 found.append(other)
         return found or [facts]
 

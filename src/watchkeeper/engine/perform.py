@@ -45,6 +45,7 @@ log = structlog.get_logger("watchkeeper.perform")
 OUTPUT_TEXT_MAX: Final = 64 * 1024  # what one step's output may hold in the journal
 TIMEOUT_GRACE_S: Final = 5.0  # an action ends what it started within it, after its own time-out
 
+_NOTHING_LEASED: Final = Scrubber()
 RETRIES_EACH_MS: Final = 600_000  # `limits.retries_per_target` is for so long
 BUDGETS_MAX: Final = 50_000
 
@@ -303,7 +304,7 @@ def _reach(target: Target | None) -> Via:
 
 def bounded(output: Mapping[str, Any], leased: list[str]) -> dict[str, Any]:
     """Output as the journal keeps it: scrubbed, JSON, at most OUTPUT_TEXT_MAX bytes; what is cut says so."""
-    clean = scrubbed(dict(output), Scrubber(leased))
+    clean = scrubbed(dict(output), Scrubber(leased) if leased else _NOTHING_LEASED)
     raw = msgspec.json.encode(clean)
     if len(raw) <= OUTPUT_TEXT_MAX:
         found: dict[str, Any] = clean
@@ -314,6 +315,8 @@ def bounded(output: Mapping[str, Any], leased: list[str]) -> dict[str, Any]:
 
 def scrubbed(value: Any, scrubber: Scrubber) -> Any:
     """The same shape with every string scrubbed, keys included."""
+    if type(value) is int:
+        return value
     if isinstance(value, str):
         return scrubber.text(value)
     if isinstance(value, Mapping):

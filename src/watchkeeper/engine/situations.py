@@ -13,7 +13,7 @@ from watchkeeper.approve.people import Grant
 from watchkeeper.catalog import graph
 from watchkeeper.catalog.availability import can_meet
 from watchkeeper.catalog.catalog import by_annotation, by_ref
-from watchkeeper.decide.target import bind_target, target_from
+from watchkeeper.decide.target import NoTarget, Subject, bind_target, target_from, targets_of
 from watchkeeper.engine.world import World
 from watchkeeper.guards.cover import covers
 from watchkeeper.guards.situation import (
@@ -32,12 +32,13 @@ from watchkeeper.guards.situation import (
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.packs.action import is_program
 from watchkeeper.packs.expression import Known
-from watchkeeper.packs.rule import MODE_ORDER, Limits, Mode, Risk, Rule
+from watchkeeper.packs.rule import MODE_ORDER, Limits, Mode, Risk, Rule, TargetQuery
 from watchkeeper.packs.runbook import Effect, Runbook, Step, StepKind, Via
 from watchkeeper.packs.scope import aged_binding, alert_binding
 from watchkeeper.values import Instant, id_from, ms_between
 
 HEALTH_AGE_FACTOR: Final = 3  # a probe that missed three turns says nothing any more
+OWN_KEPT_MAX: Final = 100_000
 VERIFIED_AGE_MS: Final = 300_000
 RISK_CEILINGS: Final = {Risk.LOW: Mode.AUTO, Risk.MEDIUM: Mode.AUTO, Risk.HIGH: Mode.APPROVE}
 PERSON_LIMITS: Final = Limits(attempts=1_000)  # a person may try as often as they see fit; it stays on record
@@ -55,12 +56,13 @@ class Situations:
         self._needs: dict[str, tuple[Need, ...]] = {}
         self._targets: dict[str, Target] = {}
         self._production: dict[str, bool] = {}
+        self._own: dict[tuple[int, str], tuple[Target, ...] | NoTarget] = {}
 
     @property
     def configuration(self) -> Configuration:
         found = self._world.configuration
         if found.digest != self._cached_for:
-            self._blast, self._needs, self._targets, self._cached_for = {}, {}, {}, found.digest
+            self._blast, self._needs, self._targets, self._own, self._cached_for = {}, {}, {}, {}, found.digest
             self._production = {name: each.production for name, each in found.settings.environments.items()}
         return found
 
@@ -76,6 +78,17 @@ class Situations:
                 return None
             self._targets[ref] = target_from(entity, configuration.catalog, self.production())
         return self._targets[ref]
+
+    def own_target(self, query: TargetQuery, entity: str) -> tuple[Target, ...] | NoTarget:
+        """The alert's own entity as a query bounds it: the configuration alone decides that."""
+        configuration = self.configuration
+        known = (id(query), entity)  # the query lives as long as its configuration
+        if known not in self._own:
+            if len(self._own) >= OWN_KEPT_MAX:
+                self._own.clear()
+            subject = Subject(entity, {})
+            self._own[known] = targets_of(query, (subject,), configuration.catalog, self._production)
+        return self._own[known]
 
     def proposal(
         self,
@@ -148,25 +161,29 @@ class Situations:
             alert=facts,
             ladder=self._ladder(proposal, rule, runbook, facts, now),
             clock=world.clock,
-            stops=tuple(each for each in world.stops.values() if matters.to(each.scope)),
-            holds=tuple(each for each in world.holds.values() if each.until_at > now and matters.to(each.scope)),
-            freezes=tuple(each for each in world.freezes.values() if each.until_at > now and matters.to(each.scope)),
-            exclusions=tuple(each for each in configuration.exclusions if matters.to(each.scope)),
-            maintenance=tuple(each for each in world.maintenance.values() if matters.to(each.scope)),
+            stops=tuple([each for each in world.stops.values() if matters.to(each.scope)]),
+            holds=tuple([each for each in world.holds.values() if each.until_at > now and matters.to(each.scope)]),
+            freezes=tuple([each for each in world.freezes.values() if each.until_at > now and matters.to(each.scope)]),
+            exclusions=tuple([each for each in configuration.exclusions if matters.to(each.scope)]),
+            maintenance=tuple([each for each in world.maintenance.values() if matters.to(each.scope)]),
             deploys=tuple(
-                each
-                for each in world.deploys.values()
-                if any(each.service in {t.service, t.ref, t.name} for t in targets)
+                [
+                    each
+                    for each in world.deploys.values()
+                    if any(each.service in {t.service, t.ref, t.name} for t in targets)
+                ]
             ),
             attempts=tuple(
-                attempt
-                for ref in refs
-                for attempt in world.attempts(ref, now, proposal.limits.attempts_within_ms)
-                if attempt.run != without_run
+                [
+                    attempt
+                    for ref in refs
+                    for attempt in world.attempts(ref, now, proposal.limits.attempts_within_ms)
+                    if attempt.run != without_run
+                ]
             ),
             breakers=(),
             blast=self._blast_of(refs),
-            dependencies=tuple(self._dependency(ref, runbook, now) for ref in runbook.needs),
+            dependencies=tuple([self._dependency(ref, runbook, now) for ref in runbook.needs]),
             objective_ppm=runbook.objective_ppm,
             members=self._members(proposal, now, without_run),
             groups_seen=groups,

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from watchkeeper.correlate.alert import Alert, AlertState, state_at
 from watchkeeper.correlate.corroborate import corroborate
-from watchkeeper.correlate.flapping import flapping
+from watchkeeper.correlate.flapping import TRANSITIONS_MAX, flapping
 from watchkeeper.correlate.inhibit import by_topology
 from watchkeeper.engine.world import World
 from watchkeeper.guards.situation import Seen
@@ -18,6 +18,9 @@ from watchkeeper.values import Instant, ms_between
 
 EPISODES_KEPT_MAX: Final = 50  # of one fingerprint: flapping counts transitions in a window, and no more are needed
 REGION_WITHIN_MS: Final = 300_000  # a region that said nothing for so long cannot see
+
+
+TRANSITIONS_EACH: Final = 2  # that one episode can show: it fired, it cleared
 
 
 class Witnesses:
@@ -89,6 +92,9 @@ class Witnesses:
         return Seen(name=name, says="blind" if blind else "quiet", at=at)
 
     def flapping(self, alert: Alert, now: Instant) -> str:
+        episodes = self._episodes.get((alert.group, alert.fingerprint))
+        if len(episodes or ()) * TRANSITIONS_EACH < TRANSITIONS_MAX:
+            return ""
         found = flapping(self._episodes.get((alert.group, alert.fingerprint), {alert.id: alert}).values(), now)
         return found.sentence.removeprefix("flapping: ") if found.flapping else ""
 
@@ -96,16 +102,17 @@ class Witnesses:
         """The sentence that says what else explains the alert: something it depends on is down, or a run expects it."""
         if not alert.entity:
             return ""
-        catalog = self._world.configuration.catalog
-        found = by_topology(
-            alert,
-            lambda place: catalog.needs.get(place, ()),
-            lambda place: [
-                other for other in self._places.get(place, {}).values() if state_at(other, now) is AlertState.FIRING
-            ],
-        )
-        if found is not None:
-            return found.sentence
+        needs = self._world.configuration.catalog.needs
+        if needs.get(alert.place):
+            found = by_topology(
+                alert,
+                lambda place: needs.get(place, ()),
+                lambda place: [
+                    other for other in self._places.get(place, {}).values() if state_at(other, now) is AlertState.FIRING
+                ],
+            )
+            if found is not None:
+                return found.sentence
         name = alert.labels.get("alertname", "")
         for expectation in self._world.expectations(alert.entity, now):
             if name in expectation.names:

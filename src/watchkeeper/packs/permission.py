@@ -5,6 +5,7 @@ A bound names an argument and lists what it may be: `methods: [POST]`, `to: targ
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ _ARGUMENTS: Final = {
     "programs": "argv",
     "program": "argv",
 }
+PARTS_KEPT: Final = 4_096
 _METHOD_DEFAULT: Final = "GET"
 
 
@@ -89,12 +91,19 @@ def _agrees(argument: str, value: Any, text: str) -> bool:
 def _under(url: str, base: str) -> bool:
     """Same scheme, host and port, and the path at or below the base's."""
     try:
-        one, two = urlsplit(url), urlsplit(base)
-        same = (one.scheme, one.hostname, one.port) == (two.scheme, two.hostname, two.port)
+        origin, user, path = _parts(url)
+        origin_of_base, _, path_of_base = _parts(base)
     except ValueError:
         return False
-    path = two.path.rstrip("/")
-    return same and one.username is None and (one.path == path or one.path.startswith(path + "/") or not path)
+    root = path_of_base.rstrip("/")
+    return origin == origin_of_base and user is None and (path == root or path.startswith(root + "/") or not root)
+
+
+@lru_cache(PARTS_KEPT)
+def _parts(url: str) -> tuple[tuple[str, str | None, int | None], str | None, str]:
+    """(scheme, host and port; user; path). Raises ValueError."""
+    found = urlsplit(url)
+    return (found.scheme, found.hostname, found.port), found.username, found.path
 
 
 def _surely_outside(bound: tuple[str, tuple[Any, ...]], arguments: Mapping[str, Any]) -> str:

@@ -5,11 +5,14 @@ Source: "DNS rebinding", https://owasp.org/www-community/attacks/DNS_Rebinding
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
+NAMES_KEPT: Final = 256
 LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
+@lru_cache(NAMES_KEPT)
 def loopback(host: str) -> bool:
     """Whether a name or an address, with or without brackets, is this machine's own."""
     name = host.strip("[]").lower()
