@@ -24,7 +24,7 @@ STAGES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("telemetry", ("prometheus_client/", "structlog/")),
     ("ledger", ("watchkeeper/ledger/", "engine/scribe.py:entry", "engine/scribe.py:plain", "sqlite/batch.py:_seal",
                 "sqlite/sequencer.py", "engine/sequencer.py", "sqlite/contents.py", "store.py:_grow")),
-    ("effect", ("adapters/http", "adapters/address", "aiohttp/", "adapters/actions/", "engine/perform.py", "yarl/")),
+    ("effect", ("adapters/http", "adapters/address", "adapters/actions/", "engine/perform.py", "yarl/")),
     ("intake", ("surface/api/", "uvicorn/", "starlette/", "engine/intake.py", "report/scrub.py", "signals/priority.py")),
     ("correlate and match", ("signals/", "correlate/", "engine/mapping.py", "decide/match.py", "decide/target.py",
                              "decide/episode.py", "engine/facts.py", "engine/witnesses.py", "adapters/cel.py",
