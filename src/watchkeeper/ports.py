@@ -53,6 +53,8 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "tombstone": ("kind",),
     "swept": (),
     "size": (),
+    "breaker": ("state",),
+    "brake": ("state",),
 }
 
 

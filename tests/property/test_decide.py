@@ -171,6 +171,7 @@ SITUATION: dict[str, st.SearchStrategy[Any]] = {
     "attempts": rarely(few(tries, 4), ()),
     "breakers": rarely(few(breakers), ()),
     "braked": rarely(words, ""),
+    "brake": st.sampled_from(["", "rule", "region", "global"]),
     "blast": few(ids, 3),
     "dependencies": rarely(few(dependencies), ()),
     "objective_ppm": rarely(st.integers(990_000, 1_000_000), None),

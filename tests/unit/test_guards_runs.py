@@ -159,6 +159,25 @@ class TestBreaker:
         assert failover.outcome is Outcome.ASK
         assert not failover.escalate
 
+    def test_the_brake_of_its_own_rule_holds_a_failover_too(self):
+        situation = a_situation(braked="rule x/y failed on 5 targets in 30m", brake="rule")
+        found = breaker(a_proposal(failover=True), situation)
+        assert found.outcome is Outcome.HOLD
+        assert found.escalate
+        region = breaker(a_proposal(failover=True), a_situation(braked="x", brake="region"))
+        assert region.outcome is Outcome.ASK
+        assert region.evidence == {"braked": True, "brake": "region", "seen": {"brake": "x"}}
+
+    @pytest.mark.parametrize("each", [the_breaker(until_at=AT), the_breaker(state="half_open")])
+    def test_a_trial_that_is_taken_holds_and_says_whose_it_is(self, each):
+        taken = Breaker(key=each.key, state=each.state, since_at=AT, until_at=each.until_at, trial="run_019-abcdef")
+        found = breaker(a_proposal(), a_situation(breakers=(taken,)))
+        assert said(found) == (
+            "hold",
+            "service.restart eu-west 1.2.0 is tried by run_…abcdef now, and only one run tries.",
+        )
+        assert found.names == ("breaker:brake", f"breaker:{each.key}")
+
     def test_an_open_breaker_holds_a_failover_too(self):
         situation = a_situation(braked="x", breakers=(the_breaker(),))
         assert breaker(a_proposal(failover=True), situation).outcome is Outcome.HOLD

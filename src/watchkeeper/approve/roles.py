@@ -12,7 +12,9 @@ from watchkeeper.approve.people import Actor
 
 
 class Verb(StrEnum):
-    """What somebody may want to do. `approve_emergency` answers a freeze, beside `approve`."""
+    """What somebody may want to do. `approve_emergency` answers a freeze, beside `approve`. `release`: close a breaker,
+    release the brake.
+    """
 
     READ = "read"
     METRICS = "metrics"
@@ -42,6 +44,7 @@ class Verb(StrEnum):
     ERASE = "erase"
     RESTORE = "restore"
     EXPORT = "export"
+    RELEASE = "release"
 
 
 class Role(StrEnum):
@@ -72,7 +75,7 @@ _OPERATOR: Final = _VIEWER | {
     Verb.REPLAY_DEAD_LETTER,
     Verb.EXPORT,
 }
-_APPROVER: Final = _OPERATOR | {Verb.APPROVE, Verb.RESUME, Verb.LIFT_FREEZE, Verb.CLOSE}
+_APPROVER: Final = _OPERATOR | {Verb.APPROVE, Verb.RESUME, Verb.LIFT_FREEZE, Verb.CLOSE, Verb.RELEASE}
 _ADMIN: Final = _APPROVER | {
     Verb.APPROVE_EMERGENCY,
     Verb.GRANT,
@@ -95,7 +98,9 @@ TABLE: Final[dict[str, frozenset[Verb]]] = {
 # The bootstrap token reads, posts to hooks, and makes the first identities and tokens: nothing else (SEMANTICS 14).
 BOOTSTRAP: Final = frozenset({Verb.READ, Verb.POST_HOOK, Verb.IDENTITY, Verb.TOKEN})
 HOOK: Final = frozenset({Verb.POST_HOOK})
-HUMANS_ONLY: Final = frozenset({Verb.APPROVE, Verb.APPROVE_EMERGENCY, Verb.GRANT, Verb.SETTLE, Verb.RESUME})
+HUMANS_ONLY: Final = frozenset(
+    {Verb.APPROVE, Verb.APPROVE_EMERGENCY, Verb.GRANT, Verb.SETTLE, Verb.RESUME, Verb.RELEASE}
+)
 
 
 class Allowed(Struct, frozen=True):
@@ -143,4 +148,5 @@ _WORDS: Final = {
     Verb.TOKEN: "change tokens",
     Verb.METRICS: "read metrics",
     Verb.APPLY: "apply a configuration",
+    Verb.RELEASE: "close a breaker or release the brake",
 }

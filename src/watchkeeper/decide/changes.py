@@ -211,7 +211,7 @@ def _breaker(world: World) -> Iterator[Change]:
             closed = replace(each, state=CLOSED, until_at=None)
             yield _swapped("breaker", f"the breaker of {each.key} were closed", "breakers", each, closed)
     if world[1].braked:
-        yield _situation("breaker", "the brake were off", braked="")
+        yield _situation("breaker", "the brake were off", braked="", brake="")
 
 
 def _blast_radius(world: World) -> Iterator[Change]:

@@ -22,6 +22,7 @@ from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import DECIDE_REV
 from watchkeeper.engine.action import Action, Channel, Prober
 from watchkeeper.engine.answer import No, changed, missing
+from watchkeeper.engine.breakers import Breakers
 from watchkeeper.engine.changes import Aside, Changes, Compile, ReadFolder
 from watchkeeper.engine.clock import Clock, ClockGuard
 from watchkeeper.engine.facts import facts_of
@@ -123,8 +124,17 @@ class Engine:
         self.pipeline = Pipeline(
             self.scribe, self.world, self.correlation, self.witnesses, SignalReader(self.world), self.judge, self.intake
         )
+        self.breakers = Breakers(self.scribe, self.world, self.notices, self.told, self.changed)
         self.moments = RunMoments(
-            self.scribe, clock, self.world, self.situations, self.correlation, self.witnesses, self.notices, self.told
+            self.scribe,
+            clock,
+            self.world,
+            self.situations,
+            self.correlation,
+            self.witnesses,
+            self.notices,
+            self.told,
+            self.breakers,
         )
         self.performer = StepPerformer(
             actions,
@@ -183,6 +193,7 @@ class Engine:
         await self.sequencer.step()
         await self.identities.load()
         await self.taken.load()
+        await self.breakers.load()
         await self.outbox.load()
         await self.taken.runs()
         self._let_go()
@@ -314,6 +325,9 @@ class Engine:
         self.world.approvals.pop(approval.id, None)
         self._later(put(approval))
 
+    async def breakers_moved(self) -> None:
+        await self.breakers.read_again()
+
     def untell(self, decision: str, why: str) -> bool:
         return self.outbox.untell(decision, why)
 
@@ -409,6 +423,8 @@ class Engine:
         for target in decision.targets:
             for alert in self.world.concerned(f"target:{target.ref}"):
                 self.pipeline.now(alert, "another run on its target ended")
+        for key in self.breakers.turned():
+            await self.changed(key)
         self._make_room()
 
     def _make_room(self) -> None:
@@ -482,6 +498,7 @@ class Engine:
                 await self.changed("clock")
             await self._lapse_approvals()
             await self._expire()
+            await self.breakers.look()
             if self.clock.monotonic_ms() - forgotten_ms > FORGET_EVERY_S * 1000:
                 forgotten_ms = self.clock.monotonic_ms()
                 self.pipeline.forget()

@@ -34,6 +34,7 @@ from watchkeeper.engine.world import Decided, World
 from watchkeeper.errors import WatchkeeperError
 from watchkeeper.execute.run import Opened, Plan
 from watchkeeper.guards.autonomy import mode_of
+from watchkeeper.guards.breaker import on_trial
 from watchkeeper.guards.finding import Finding, Outcome
 from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import AlertFacts, Ladder, Proposal, Situation, Target
@@ -103,6 +104,9 @@ class Seats(Protocol):
 
     def let_go(self, waiting: str, why: str) -> None:
         """A held proposal is not wanted any more."""
+
+    async def breakers_moved(self) -> None:
+        """Another node was first: read the breakers again."""
 
     def untell(self, decision: str, why: str) -> bool:
         """Drop what was to be told later of a decision; True when nobody had been told yet."""
@@ -296,6 +300,8 @@ class Judge:
                 self._keep(judged)
                 return judged
             refused = outcome
+            if outcome.key.startswith(("breaker:", "trial:")):
+                await self._seats.breakers_moved()
             log.info("decided afresh", decision=decision.id, what=outcome.what, key=outcome.key)
         raise AssertionError("a held decision claims nothing, so it cannot be refused")
 
@@ -344,6 +350,7 @@ class Judge:
             alert=decision.alert,
             symptom=decision.symptom,
             actor=decision.actor,
+            trials=tuple(each.key for each in situation.breakers if on_trial(each, situation)),
         )
         plan = plan_of(decision, self._situations.configuration.rulebook.runbooks, facts)
         opened = Opened(

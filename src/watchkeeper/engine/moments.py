@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from watchkeeper.correlate.correlation import Correlation
+from watchkeeper.engine.breakers import STILL, Breakers, Moved
 from watchkeeper.engine.clock import Clock
 from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.records import RunRecord, put
@@ -21,6 +22,7 @@ from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import Expectation, World
 from watchkeeper.execute import machine
 from watchkeeper.execute.machine import Run
+from watchkeeper.execute.outcomes import tally
 from watchkeeper.execute.run import (
     ENDED,
     Begin,
@@ -37,6 +39,7 @@ from watchkeeper.execute.run import (
     Started,
     Verified,
 )
+from watchkeeper.guards.breaker import BRAKE
 from watchkeeper.guards.finding import Finding, Moment
 from watchkeeper.guards.order import ROOM, ask, first_no, for_step
 from watchkeeper.guards.situation import Proposal, Situation
@@ -50,6 +53,7 @@ from watchkeeper.values import Instant, after_ms
 
 ALWAYS_ASKED_WHEN_FINISHING: Final = frozenset({"stop", "exclusion"})
 INTENT_COMPARES: Final = ("epoch", "exclusion", "freeze", "hold", "stop")
+START_COMPARES: Final = (BRAKE, *INTENT_COMPARES)
 UNDO_COMPARES: Final = ("epoch", "exclusion", "stop")
 
 
@@ -71,7 +75,10 @@ class RunMoments:
         witnesses: Witnesses,
         notices: Callable[[Iterable[Notice]], tuple[Put, ...]],
         told: Callable[[Iterable[Put]], None],
+        breakers: Breakers,
     ) -> None:
+        self._breakers = breakers
+        self._moved: dict[str, Moved] = {}
         self._scribe, self._clock, self._world = scribe, clock, world
         self._situations, self._correlation, self._witnesses = situations, correlation, witnesses
         self._notices, self._told = notices, told
@@ -81,7 +88,7 @@ class RunMoments:
         now = self._clock.now()
         proposal, situation = self._read(live)
         no = first_no(ask(Moment.START, proposal, situation), live.answered)
-        expects = tuple((key, number) for key, number in sorted(situation.versions.items()) if key in INTENT_COMPARES)
+        expects = tuple((key, number) for key, number in sorted(situation.versions.items()) if key in START_COMPARES)
         if no is not None:
             return Permitted(events=(_held(no, now, situation),), expects=expects)
         timeout_at = after_ms(now, live.plan.runbook.timeout_ms)
@@ -152,6 +159,7 @@ class RunMoments:
             regions=regions,
             answered=live.answered,
             without_run=live.run.id,
+            own_trials=live.record.trials,
         )
         return proposal, situation
 
@@ -176,7 +184,10 @@ class RunMoments:
             notice = of_end(after.id, live.decision, ended.status, ended.why, ended.state, ended.at)
             messages = self._notices((notice,)) if notice is not None else ()
             self._messages[after.id] = messages
-            puts = (*puts, *messages)
+            moved = self._moved[after.id] = self._breakers.ending(live, events, after)
+            puts = (*puts, *messages, *moved.puts)
+            bumps = (*bumps, *moved.bumps)
+            entries.extend(moved.entries)
         return Commit(
             at=self._clock.now(), puts=puts, bumps=bumps, releases=releases, voids=voids, entries=tuple(entries)
         )
@@ -184,8 +195,10 @@ class RunMoments:
     def committed(self, live: Live, events: Sequence[Event]) -> None:
         world = self._world
         live.record = _record(live.record, live.run, events)
+        live.tally = tally(live.plan, events, live.tally)
         if live.run.status in ENDED:
             world.update_run(live.record)
+            self._breakers.applied(self._moved.pop(live.run.id, STILL))
             self._settles(live)
             self._told(self._messages.pop(live.run.id, ()))
         else:

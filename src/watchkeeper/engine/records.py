@@ -14,6 +14,8 @@ from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import Decision
 from watchkeeper.decide.target import Untargeted
 from watchkeeper.guards.situation import Freeze, Hold, Proposal, Situation, Stop
+from watchkeeper.learn.brake import Brake
+from watchkeeper.learn.breaker import Circuit
 from watchkeeper.ports import Put, Row
 from watchkeeper.signals.signal import DeadLetter, Signal
 from watchkeeper.values import Instant
@@ -24,7 +26,7 @@ encoder: Final = msgspec.json.Encoder()
 
 
 class RunRecord(Struct, frozen=True, kw_only=True):
-    """What a listing shows of a run; the journal beside it is the truth."""
+    """What a listing shows of a run; the journal beside it is the truth. `trials` are the breakers that it tries."""
 
     id: str
     decision: str
@@ -44,6 +46,7 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     state: str = ""
     effects: int = 0
     drill: bool = False
+    trials: tuple[str, ...] = ()
 
 
 class JudgedRecord(Struct, frozen=True, kw_only=True):
@@ -229,6 +232,8 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     ),
     Hold: ("hold", lambda x: {"state": _open(x.lifted_at is None)}),
     Freeze: ("freeze", lambda x: {"state": _open(x.lifted_at is None)}),
+    Circuit: ("breaker", lambda x: {"state": x.state}),
+    Brake: ("brake", lambda x: {"state": _open(x.ended_at is None)}),
     Stop: ("stop", lambda x: {"state": _open(x.lifted_at is None)}),
     Grant: ("grant", lambda x: {"state": _open(x.revoked_at is None), "rule": x.rule}),
     Feedback: ("feedback", lambda x: {"run": x.run, "decision": x.decision}),

@@ -25,6 +25,7 @@ from watchkeeper.engine.scribe import Scribe
 from watchkeeper.errors import Conflict, Unavailable
 from watchkeeper.execute import machine
 from watchkeeper.execute.machine import Run
+from watchkeeper.execute.outcomes import NOTHING, Tally
 from watchkeeper.execute.run import (
     ENDED,
     Asked,
@@ -140,12 +141,20 @@ class Live:
         "plan",
         "record",
         "run",
+        "tally",
         "task",
         "told_doubt_at",
     )
 
     def __init__(
-        self, plan: Plan, run: Run, number: int, decision: Decision, record: RunRecord, answered: tuple[str, ...] = ()
+        self,
+        plan: Plan,
+        run: Run,
+        number: int,
+        decision: Decision,
+        record: RunRecord,
+        answered: tuple[str, ...] = (),
+        tally: Tally = NOTHING,
     ) -> None:
         self.plan = plan
         self.run = run
@@ -160,6 +169,7 @@ class Live:
         self.task: asyncio.Task[None] | None = None
         self.look: object = None  # what the guards of this turn of staging have read of the world
         self.told_doubt_at: dict[str, Instant] = {}
+        self.tally = tally  # what its durable events say of each action and target
 
 
 class Runner:

@@ -21,9 +21,11 @@ from watchkeeper.engine.action import Invocation, Observation, Surroundings
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.records import HealthRecord, RunRecord, read
 from watchkeeper.errors import Rejected
+from watchkeeper.guards.breaker import OPEN
 from watchkeeper.guards.situation import Deploy, Freeze, Hold, Maintenance, Scope, Stop, Target
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.exclusion import Exclusion
+from watchkeeper.learn.breaker import Circuit, fresh
 from watchkeeper.packs.runbook import Effect
 from watchkeeper.packs.scenario import GivenSignal, Scenario, Standing
 from watchkeeper.report.notices import Notice
@@ -35,7 +37,17 @@ STEP_S: Final = 0.05
 DAY_MS: Final = 86_400_000
 _OUTPUT_OF_PROBES: Final = "probe"
 _HEALTHY: Final = {"connected": True, "status": 200, "exit": 0, "stdout": "", "body": "", "headers": {}}
-PLAYED: Final = ("stops", "holds", "freezes", "exclusions", "maintenance", "deploys", "attempts", "busy")
+PLAYED: Final = (
+    "stops",
+    "holds",
+    "freezes",
+    "exclusions",
+    "maintenance",
+    "deploys",
+    "attempts",
+    "breakers",
+    "busy",
+)
 
 
 class Played(Struct, frozen=True, kw_only=True):
@@ -209,6 +221,8 @@ def _set(scenario: Scenario, engine: Engine) -> None:
                 effects=1,
             )
         )
+    for each in _items(scenario, "breakers"):
+        world.keep_circuit(_circuit(engine, each, at))
     for each in scenario.situation.get("busy") or ():
         world.busy[_ref(engine, str(each))] = "run_elsewhere"
     for each in scenario.catalog:
@@ -217,6 +231,17 @@ def _set(scenario: Scenario, engine: Engine) -> None:
             world.health[ref] = HealthRecord(
                 entity=ref, healthy=each["health"] == "healthy", at=at, why="given", every_ms=DAY_MS
             )
+
+
+def _circuit(engine: Engine, each: Mapping[str, Any], at: Instant) -> Circuit:
+    """An open breaker: `action` on `target`, by the pack of `runbook`, until `until`."""
+    target = engine.situations.target(_ref(engine, str(each["target"])))
+    assert target is not None
+    runbook = engine.world.configuration.rulebook.runbooks[str(each["runbook"])]
+    proposal = engine.situations.proposal(None, runbook, (target,), {}, None, at)
+    pack = f"{proposal.pack}@{proposal.pack_version}"
+    made = fresh(str(each["action"]), target.ref, pack, target.region, at)
+    return replace(made, state=OPEN, until_at=_until(each, at), opened=1, opened_at=at, failed=3)
 
 
 def _items(scenario: Scenario, name: str) -> list[dict[str, Any]]:

@@ -22,7 +22,21 @@ WATCHERS_MAX: Final = 200
 BEHIND_MAX: Final = 5_000  # a watcher so far behind is let go
 
 WATCHED_KINDS: Final = frozenset(
-    {"alert", "incident", "decision", "proposal", "run", "approval", "hold", "freeze", "stop", "activation", "note"}
+    {
+        "alert",
+        "incident",
+        "decision",
+        "proposal",
+        "run",
+        "approval",
+        "hold",
+        "freeze",
+        "stop",
+        "activation",
+        "note",
+        "breaker",
+        "brake",
+    }
 )
 
 ACTORS_KEPT: Final = 1_024

@@ -18,6 +18,7 @@ from watchkeeper.engine.world import World
 from watchkeeper.guards.cover import covers
 from watchkeeper.guards.situation import (
     AlertFacts,
+    Breaker,
     DependencyState,
     Health,
     Ladder,
@@ -30,6 +31,8 @@ from watchkeeper.guards.situation import (
     Target,
 )
 from watchkeeper.home.configuration import Configuration
+from watchkeeper.learn.brake import binding
+from watchkeeper.learn.breaker import Circuit
 from watchkeeper.packs.action import is_program
 from watchkeeper.packs.expression import Known
 from watchkeeper.packs.rule import MODE_ORDER, Limits, Mode, Risk, Rule, TargetQuery
@@ -43,7 +46,8 @@ VERIFIED_AGE_MS: Final = 300_000
 RISK_CEILINGS: Final = {Risk.LOW: Mode.AUTO, Risk.MEDIUM: Mode.AUTO, Risk.HIGH: Mode.APPROVE}
 PERSON_LIMITS: Final = Limits(attempts=1_000)  # a person may try as often as they see fit; it stays on record
 PERSON_PRIORITY: Final = 1_000
-COMPARED: Final = ("configuration", "epoch", "exclusion", "freeze", "grant", "hold", "stop")
+COMPARED: Final = ("breaker:brake", "configuration", "epoch", "exclusion", "freeze", "grant", "hold", "stop")
+ELSEWHERE: Final = "another run"  # has, or will have, the trial of a breaker that opened since this one was admitted
 
 
 class Situations:
@@ -146,18 +150,22 @@ class Situations:
         answered: tuple[str, ...] = (),
         denied: str = "",
         without_run: str = "",
+        own_trials: tuple[str, ...] = (),
     ) -> Situation:
-        """Read the world once. `without_run` is the run that is judged: no guard counts it (SEMANTICS 2)."""
+        """Read the world once. `without_run` is the run that is judged: no guard counts it (SEMANTICS 2). `own_trials`
+        are the breakers whose one trial it has.
+        """
         world, configuration = self._world, self.configuration
         targets = proposal.targets
         refs = tuple(target.ref for target in targets)
         matters = _Matters(proposal)
         own = configuration.rulebook.packs.get(proposal.pack)
+        brake = binding(world.brakes.values(), proposal.rule, targets) if world.brakes else None
         return Situation(
             at=now,
             epoch=world.epoch,
             configuration=configuration.digest,
-            versions=self._versions(refs, runbook.needs, facts),
+            versions=self._versions(refs, runbook.needs, facts, proposal),
             alert=facts,
             ladder=self._ladder(proposal, rule, runbook, facts, now),
             clock=world.clock,
@@ -181,7 +189,9 @@ class Situations:
                     if attempt.run != without_run
                 ]
             ),
-            breakers=(),
+            breakers=self._breakers(proposal, own_trials, without_run) if world.circuits else (),
+            braked=brake.why if brake is not None else "",
+            brake=brake.what.value if brake is not None else "",
             blast=self._blast_of(refs),
             dependencies=tuple([self._dependency(ref, runbook, now) for ref in runbook.needs]),
             objective_ppm=runbook.objective_ppm,
@@ -257,13 +267,45 @@ class Situations:
                 return f"{target.environment or 'its environment'} does not accept packs of trust {pack.trust!r}"
         return ""
 
-    def _versions(self, refs: Iterable[str], needs: Iterable[str], facts: AlertFacts | None) -> dict[str, int]:
+    def _versions(
+        self, refs: tuple[str, ...], needs: Iterable[str], facts: AlertFacts | None, proposal: Proposal
+    ) -> dict[str, int]:
         """Every version that a finding may name: one that is left out would count as never raised."""
         world = self._world
         keys = [*COMPARED, *(f"target:{ref}" for ref in refs), *(f"dependency:{ref}" for ref in needs)]
+        if world.circuits:
+            keys.extend(f"breaker:{each.key}" for each in self._circuits(proposal))
         if facts is not None:
             keys.append(f"symptom:{facts.symptom}")
         return {key: world.number(key) for key in keys}
+
+    def _circuits(self, proposal: Proposal) -> Iterable[Circuit]:
+        """The breakers on the way: of what the runbook does, on these targets, by this version of the pack."""
+        actions = {need.action for need in proposal.needs if need.effect is not Effect.READ}
+        pack = f"{proposal.pack}@{proposal.pack_version}"
+        for target in proposal.targets:
+            for circuit in self._world.circuits_of(target.ref):
+                if circuit.pack == pack and circuit.action in actions:
+                    yield circuit
+
+    def _breakers(self, proposal: Proposal, own_trials: tuple[str, ...], without_run: str) -> tuple[Breaker, ...]:
+        """Whoever was admitted before a breaker opened has no claim on its trial, so for that run it is taken."""
+        found = []
+        for circuit in self._circuits(proposal):
+            trial = self._world.trials.get(circuit.key, "")
+            if without_run:
+                trial = "" if circuit.key in own_trials else trial or ELSEWHERE
+            found.append(
+                Breaker(
+                    key=circuit.key,
+                    state=circuit.state,
+                    since_at=circuit.since_at,
+                    failures=circuit.failed,
+                    until_at=circuit.until_at,
+                    trial=trial,
+                )
+            )
+        return tuple(found)
 
     def _blast_of(self, refs: tuple[str, ...]) -> tuple[str, ...]:
         if refs not in self._blast:

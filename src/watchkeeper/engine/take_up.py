@@ -27,6 +27,7 @@ from watchkeeper.engine.runner import Live, Runner, decode
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import ATTEMPTS_KEPT_MS, Decided, World
 from watchkeeper.execute import machine
+from watchkeeper.execute.outcomes import tally
 from watchkeeper.execute.recover import recover
 from watchkeeper.execute.run import Answered, Event, NoLongerNeeded, StepStatus
 from watchkeeper.execute.state import Run
@@ -230,7 +231,8 @@ class TakeUp:
         plan = plan_of(decision, configuration.rulebook.runbooks, facts)
         events = [decode.decode(body) for body in await self._store.journal(record.id)]
         run = machine.fold(plan, events)
-        return Live(plan, run, len(events), decision, record, situation.answered if situation is not None else ())
+        answered = situation.answered if situation is not None else ()
+        return Live(plan, run, len(events), decision, record, answered, tally(plan, events))
 
     async def compiled(self, digest: str) -> Configuration | None:
         found = self._world.compiled.get(digest)

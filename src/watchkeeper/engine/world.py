@@ -5,7 +5,7 @@ after it. It is never trusted for permission: admission and every intent compare
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
 from msgspec import Struct
@@ -16,8 +16,10 @@ from watchkeeper.decide.decide import LADDER
 from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.engine.records import HealthRecord, RunRecord, Waiting
 from watchkeeper.guards.finding import Finding, Outcome
-from watchkeeper.guards.situation import Attempt, Breaker, Clock, Deploy, Freeze, Hold, Maintenance, Stop
+from watchkeeper.guards.situation import Attempt, Clock, Deploy, Freeze, Hold, Maintenance, Stop
 from watchkeeper.home.configuration import Configuration
+from watchkeeper.learn.brake import Brake
+from watchkeeper.learn.breaker import Circuit
 from watchkeeper.values import Instant, ms_between
 
 ATTEMPTS_KEPT_MS: Final = 7 * 86_400_000  # no rule's window is longer
@@ -85,7 +87,11 @@ class World:
         self.freezes: dict[str, Freeze] = {}
         self.maintenance: dict[str, Maintenance] = {}
         self.deploys: dict[str, Deploy] = {}
-        self.breakers: dict[str, Breaker] = {}
+        self.circuits: dict[str, Circuit] = {}
+        self.brakes: dict[str, Brake] = {}
+        self.released: dict[str, Instant] = {}  # brake -> when a person released it last
+        self.trials: dict[str, str] = {}  # breaker -> the run that has its trial
+        self._circuits_of: dict[str, dict[str, Circuit]] = defaultdict(dict)  # failure domain -> key -> breaker
         self.grants: dict[str, Grant] = {}
         self.approvals: dict[str, Approval] = {}
         self.waiting: dict[str, Waiting] = {}
@@ -138,6 +144,8 @@ class World:
         self.runs[record.id] = record
         for target in record.targets:
             self.busy[target] = record.id
+        for key in record.trials:
+            self.trials[key] = record.id
 
     def update_run(self, record: RunRecord) -> None:
         """Apply a run's new record; an ended one frees its targets and, unless nothing was tried, becomes an attempt."""
@@ -148,6 +156,9 @@ class World:
         for target in record.targets:
             if self.busy.get(target) == record.id:
                 del self.busy[target]
+        for key in record.trials:
+            if self.trials.get(key) == record.id:
+                del self.trials[key]
         self.tried(record)
 
     def tried(self, record: RunRecord) -> None:
@@ -177,6 +188,36 @@ class World:
         while kept and ms_between(kept[0].ended_at, now) > ATTEMPTS_KEPT_MS:
             kept.popleft()
         return tuple(attempt for attempt in kept if ms_between(attempt.ended_at, now) < within_ms)
+
+    def keep_circuit(self, circuit: Circuit) -> None:
+        self.circuits[circuit.key] = circuit
+        self._circuits_of[circuit.domain][circuit.key] = circuit
+
+    def drop_circuit(self, circuit: Circuit) -> None:
+        self.circuits.pop(circuit.key, None)
+        kept = self._circuits_of.get(circuit.domain, {})
+        kept.pop(circuit.key, None)
+        if not kept:
+            self._circuits_of.pop(circuit.domain, None)
+
+    def circuits_of(self, domain: str) -> Iterable[Circuit]:
+        """The breakers of a failure domain, in key order."""
+        kept = self._circuits_of.get(domain)
+        return [kept[key] for key in sorted(kept)] if kept else ()
+
+    def keep_brake(self, brake: Brake) -> None:
+        """One that is on, or off: what a person released counts from then on."""
+        if brake.ended_at is None:
+            self.brakes[brake.key] = brake
+        else:
+            self.brakes.pop(brake.key, None)
+        if brake.released_at is not None:
+            self.released[brake.key] = brake.released_at
+
+    def forget_breakers(self) -> None:
+        self.circuits.clear()
+        self._circuits_of.clear()
+        self.brakes.clear()
 
     def expect(self, place: str, expectation: Expectation) -> None:
         self._expected[place][expectation.run] = expectation

@@ -5,10 +5,12 @@ from typing import Final
 from watchkeeper.guards.finding import Finding, Outcome
 from watchkeeper.guards.situation import Breaker, Proposal, Situation
 from watchkeeper.guards.words import clipped, count_of, when
+from watchkeeper.values import id_short
 
 CLOSED: Final = "closed"
 OPEN: Final = "open"
 HALF_OPEN: Final = "half_open"
+OWN_RULE: Final = "rule"  # `Situation.brake`: the rule itself is what fails, so its being a failover excuses nothing
 BRAKE: Final = "breaker:brake"
 
 _CLOSED: Final = Finding(guard="breaker", outcome=Outcome.PASS, reason="No breaker is open.", names=(BRAKE,))
@@ -40,6 +42,15 @@ def breaker(proposal: Proposal, situation: Situation) -> Finding:
                 names=names,
                 change="The trial after that time verifies healthy.",
             )
+        if each.trial and on_trial(each, situation):
+            return Finding(
+                guard="breaker",
+                outcome=Outcome.HOLD,
+                reason=f"{each.key} is tried by {id_short(each.trial)} now, and only one run tries.",
+                evidence={"breaker": each.key, "trial": each.trial},
+                names=names,
+                change="That trial ends: healthy closes the breaker, anything else leaves it open for longer.",
+            )
     if situation.braked:
         return _brake(proposal, situation, names)
     trials = [each.key for each in situation.breakers if on_trial(each, situation)]
@@ -68,12 +79,14 @@ def _open_words(each: Breaker, situation: Situation) -> str:
 
 def _brake(proposal: Proposal, situation: Situation, names: tuple[str, ...]) -> Finding:
     """A region's loss must not stop the failover that cures it, so a failover asks where a restart holds."""
+    asks = proposal.failover and situation.brake != OWN_RULE
+    about = {"brake": situation.brake} if situation.brake else {}
     return Finding(
         guard="breaker",
-        outcome=Outcome.ASK if proposal.failover else Outcome.HOLD,
+        outcome=Outcome.ASK if asks else Outcome.HOLD,
         reason=f"The brake is on: {clipped(situation.braked)}.",
-        evidence={"braked": True, "seen": {"brake": clipped(situation.braked)}},
+        evidence={"braked": True, **about, "seen": {"brake": clipped(situation.braked)}},
         names=names,
-        change="Fewer breakers are open, or a person releases the brake.",
-        escalate=not proposal.failover,
+        change="What failed lies further back, or a person releases the brake.",
+        escalate=not asks,
     )

@@ -137,13 +137,16 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class Breaker(Struct, frozen=True, kw_only=True):
-    """State of one breaker. `key` is action x failure domain x pack version."""
+    """State of one breaker. `key` is action x failure domain x pack version. `trial` is the run that has the one trial
+    of it, "" while it is free to take.
+    """
 
     key: str
     state: str
     since_at: Instant
     failures: int = 0
     until_at: Instant | None = None
+    trial: str = ""
 
 
 class Clock(Struct, frozen=True, kw_only=True):
@@ -255,6 +258,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     `untrusted` is why the pack may not be used here (revoked, unsigned, a trust the environment refuses); "" when it may,
     and `trusted_pack` then says how that was established. `denied` is authorization's own sentence.
     `contended` is what admission refused, time after time, when this was to act.
+    `braked` is why the brake is on, `brake` what it is about: `rule`, `region` or `global`.
     `answered` are the findings that approvals answered (`guards.finding.answer_key`). `local_allowed`: whether
     `via: local` may act in production.
     """
@@ -299,3 +303,4 @@ class Situation(Struct, frozen=True, kw_only=True):
     untrusted: str = ""
     local_allowed: bool = False
     contended: str = ""
+    brake: str = ""

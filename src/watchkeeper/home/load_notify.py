@@ -37,6 +37,8 @@ KINDS: Final = (
     "room",
     "restored",
     "test",
+    "breaker",
+    "brake",
 )
 _URL: Final = re.compile(r"https?://[^\s/@]+(?:/\S*)?")
 _MAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from watchkeeper.documents import Fields, Node, Problem, refuse_credentials, wrong
+from watchkeeper.home.breakers import FAILURES_KEPT_MAX, BrakeSettings, BreakerSettings
 from watchkeeper.home.limits import Limits, LimitSettings
 from watchkeeper.home.load_notify import load_notify
 from watchkeeper.home.load_sources import load_sources
@@ -59,6 +60,7 @@ def load_settings(documents: Sequence[Node], problems: list[Problem]) -> Setting
         autonomy=_autonomy(fields),
         risk_ceilings=_risk_ceilings(fields),
         coverage=_coverage(fields),
+        breakers=_breakers(fields),
     )
     fields.done()
     return settings
@@ -234,6 +236,34 @@ def _autonomy(fields: Fields) -> Autonomy:
         days_after_demotion=child.integer("days_after_demotion", default=usual.days_after_demotion, least=14, most=365),
     )
     child.known.add("risk")
+    child.done()
+    return found
+
+
+def _breakers(fields: Fields) -> BreakerSettings:
+    child = fields.child("breakers")
+    if child is None:
+        return BreakerSettings()
+    usual, on = BreakerSettings(), child.child("brake")
+    brake = usual.brake
+    span: Any = {"least": 60_000, "most": 7 * 86_400_000}
+    if on is not None:
+        brake = BrakeSettings(
+            within_ms=on.duration("within", default=brake.within_ms, **span),
+            targets=on.integer("targets", default=brake.targets, least=2, most=10_000),
+            rules=on.integer("rules", default=brake.rules, least=2, most=1_000),
+            open_max=on.integer("open", default=brake.open_max, least=2, most=10_000),
+        )
+        on.done()
+    found = BreakerSettings(
+        failures=child.integer("failures", default=usual.failures, least=1, most=FAILURES_KEPT_MAX),
+        within_ms=child.duration("within", default=usual.within_ms, **span),
+        open_ms=child.duration("open", default=usual.open_ms, least=1_000, most=86_400_000),
+        open_max_ms=child.duration("open_max", default=usual.open_max_ms, least=1_000, most=7 * 86_400_000),
+        brake=brake,
+    )
+    if found.open_max_ms < found.open_ms:
+        child.wrong("open_max", "is less than `open`: a trial that fails may only make it longer")
     child.done()
     return found
 

@@ -66,6 +66,13 @@ def settings() -> Schema:
                     "status_page": _FLAG,
                 }
             ),
+            "breakers": _mapping(
+                {
+                    "failures": _COUNT,
+                    **dict.fromkeys(("within", "open", "open_max"), _DURATION),
+                    "brake": _mapping({"within": _DURATION, **dict.fromkeys(("targets", "rules", "open"), _COUNT)}),
+                }
+            ),
             "autonomy": _mapping(
                 {
                     "episodes": _COUNT,

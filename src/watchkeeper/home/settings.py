@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from watchkeeper.home.breakers import BreakerSettings
 from watchkeeper.home.limits import Limits
 from watchkeeper.packs.rule import Mode, Risk
 from watchkeeper.packs.runbook import SecretRef
@@ -236,6 +237,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     autonomy: Autonomy = Autonomy()
     risk_ceilings: dict[Risk, Mode] = {}
     coverage: Coverage = Coverage()
+    breakers: BreakerSettings = BreakerSettings()
 
     def source(self, name: str) -> SourceSettings | None:
         return self.sources.get(name)

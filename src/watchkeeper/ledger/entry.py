@@ -53,6 +53,8 @@ class Kind(StrEnum):
     EXCLUSION = "exclusion"
     RESTORE = "restore"
     REVIEW = "review"
+    BREAKER = "breaker"  # opened, reopened, closed
+    BRAKE = "brake"  # pulled, ended, released
 
 
 class Entry(Struct, frozen=True, kw_only=True):

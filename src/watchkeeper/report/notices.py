@@ -36,6 +36,8 @@ class NoticeKind(StrEnum):
     ROOM = "room"
     RESTORED = "restored"
     TEST = "test"
+    BREAKER = "breaker"
+    BRAKE = "brake"
 
 
 class Notice(Struct, frozen=True, kw_only=True):
@@ -130,6 +132,40 @@ def of_doubt(run: str, decision: Decision, path: str, why: str, at: Instant) -> 
             f"wk runs settle {run} --step {quote(path)} --happened no --reason ...",
             f"wk runs show {run}",
         ),
+    )
+
+
+def of_breaker(
+    breaker: str, key: str, why: str, until_at: Instant | None, decision: Decision, run: str, since_at: Instant
+) -> Notice:
+    """Once, when it opens: not again for each trial that fails."""
+    until = f" until {rfc3339(until_at)[11:16]} UTC, then tried once" if until_at is not None else ""
+    last = f" The last: {why.rstrip('.')}." if why else ""
+    return Notice(
+        id=id_from("ntc", since_at, breaker, "opened"),
+        at=since_at,
+        kind=NoticeKind.BREAKER,
+        subject=f"Left alone: {key}",
+        text=f"It failed again and again, so it is left alone{until}.{last}",
+        severity=decision.severity,
+        team=decision.owner,
+        service=decision.targets[0].service if decision.targets else "",
+        ids={"breaker": breaker, "run": run, "decision": decision.id},
+        commands=(f"wk breakers show {breaker}", f"wk breakers close {breaker} --reason ..."),
+    )
+
+
+def of_brake(brake: str, why: str, since_at: Instant) -> Notice:
+    """Once, when it is pulled. Too much fails together for automation to go on by itself."""
+    return Notice(
+        id=id_from("ntc", since_at, brake, "pulled"),
+        at=since_at,
+        kind=NoticeKind.BRAKE,
+        subject="The brake is on: a person is needed",
+        text=f"{why[:1].upper()}{why[1:].rstrip('.')}. Restarts there are held; runbooks of class failover ask.",
+        severity=Severity.CRITICAL,
+        ids={"brake": brake},
+        commands=("wk breakers", f"wk breakers release {brake} --reason ..."),
     )
 
 

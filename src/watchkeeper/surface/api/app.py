@@ -10,6 +10,7 @@ from starlette.responses import Response
 from watchkeeper import __version__
 from watchkeeper.surface.api import (
     approvals,
+    breakers,
     business,
     configuration,
     events,
@@ -38,6 +39,7 @@ FAMILIES: Final = (
     runs.family,
     approvals.family,
     limits.family,
+    breakers.family,
     people.family,
     intake.family,
     configuration.family,

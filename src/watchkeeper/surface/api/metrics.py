@@ -9,8 +9,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from watchkeeper.engine.breaker_reading import STATES
 from watchkeeper.engine.engine import Engine
 from watchkeeper.execute.run import ENDED
+from watchkeeper.learn.brake import Brakes
+from watchkeeper.learn.breaker import standing
 
 MEDIA: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -84,6 +87,14 @@ class Metrics:
         world = engine.world
         limits = {"stop": len(world.stops), "hold": len(world.holds), "freeze": len(world.freezes)}
         yield _labelled("limits_in_force", "Stops, holds and freezes.", "kind", limits)
+        states = dict.fromkeys(STATES, 0)
+        for circuit in tuple(world.circuits.values()):
+            states[standing(circuit, engine.clock.now())] += 1
+        yield _labelled("breakers", "Circuit breakers that were fed lately.", "state", states)
+        brakes = dict.fromkeys((each.value for each in Brakes), 0)
+        for brake in tuple(world.brakes.values()):
+            brakes[brake.what.value] += 1
+        yield _labelled("brakes", "Brakes that are on.", "what", brakes)
         yield _gauge("ledger_entries", "Entries in the tree.", await store.tree_size())
         yield _gauge("ledger_entries_pending", "Entries not in the tree yet.", len(await store.pending_entries()))
         yield _gauge("store_bytes", "Size of the store.", await store.size_bytes())

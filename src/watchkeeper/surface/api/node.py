@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from watchkeeper import __version__
 from watchkeeper.approve.people import Actor
+from watchkeeper.engine.breaker_reading import BreakerReader
 from watchkeeper.engine.business_reading import BusinessReader
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.home_reading import HomeReader
@@ -48,6 +49,7 @@ class Node:
         self.replaying = Replayer(engine)
         self.kept = StoreReader(engine)
         self.trying = Trier(engine)
+        self.breakers = BreakerReader(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__

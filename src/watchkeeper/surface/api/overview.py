@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from watchkeeper.engine.breaker_reading import limits_in_force
 from watchkeeper.surface.api.door import Family, Here, answer
 
 family = Family("overview")
@@ -9,4 +10,5 @@ family = Family("overview")
 
 @family.get("/status")
 async def status(node: Here) -> Response:
-    return answer(await node.reading.status(node.version, await node.differing()))
+    found = await node.reading.status(node.version, await node.differing())
+    return answer({**found, **limits_in_force(node.engine)})

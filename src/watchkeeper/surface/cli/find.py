@@ -20,6 +20,8 @@ LISTS: Final = {
     "frz": "/freezes",
     "stp": "/stops",
     "grt": "/grants",
+    "brk": "/breakers",
+    "brd": "/brakes",
 }
 
 

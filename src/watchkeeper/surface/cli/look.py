@@ -62,6 +62,8 @@ def status(*, json: bool = False) -> int:
         for each in held:
             limit = f"{word} on {scope(each.get('scope'))} until {at(each.get('until_at'))}: {each.get('reason', '')}"
             wrapped(safe(limit), "    ", first="  ‖ " if not here().plain else "  = ")
+    for line in left_alone(found):
+        wrapped(line, "    ", first="  ")
     for line in health(found):
         wrapped(line, "  ")
     ledger = found["ledger"]
@@ -106,6 +108,22 @@ def needs(counts: dict[str, int]) -> list[str]:
     if counts["dead_letters"]:
         found.append(f"{count(counts['dead_letters'], 'delivery', 'deliveries')} not understood: wk dead-letters")
     return found
+
+
+def left_alone(found: dict[str, Any]) -> list[str]:
+    """The brake, and how much is left alone because it keeps failing."""
+    lines = [
+        style(
+            f"the brake is on: {safe(brake['why'])}; release it with 'wk breakers release {short(brake['id'])}'", "red"
+        )
+        for brake in found.get("brakes") or ()
+    ]
+    breakers = found.get("breakers") or ()
+    if breakers:
+        keys = "; ".join(safe(each["key"]) for each in breakers[:2])
+        more = f"; and {len(breakers) - 2} more" if len(breakers) > 2 else ""
+        lines.append(f"{count(len(breakers), 'breaker')} not closed ({keys}{more}): wk breakers")
+    return lines
 
 
 def health(found: dict[str, Any]) -> list[str]:
