@@ -43,6 +43,7 @@ def test_each_rung_may_all_that_the_one_below_may():
         (V.EXPORT, Role.OPERATOR),
         (V.APPROVE, Role.APPROVER),
         (V.RESUME, Role.APPROVER),
+        (V.RELEASE, Role.APPROVER),
         (V.LIFT_FREEZE, Role.APPROVER),
         (V.CLOSE, Role.APPROVER),
         (V.APPROVE_EMERGENCY, Role.ADMIN),
@@ -102,6 +103,7 @@ def test_what_only_a_person_may():
         V.APPROVE_EMERGENCY,
         V.RESUME,
         V.GRANT,
+        V.RELEASE,
     ]
     assert may(machine, V.RESUME) == Denied("mira is no person, and only a person may resume.")
 
