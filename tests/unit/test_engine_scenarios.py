@@ -131,7 +131,7 @@ def test_what_cannot_be_played_yet_fails_and_says_so() -> None:
     assert found.failures == (
         (
             "given.situation.budget: cannot be played yet; stops, holds, freezes, exclusions, maintenance, deploys, "
-            "attempts, busy can"
+            "attempts, breakers, busy can"
         ),
     )
     found = played("situation: {holds: [{scope: {colour: red}}]}", "{verdict: act}")
