@@ -55,6 +55,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "size": (),
     "breaker": ("state",),
     "brake": ("state",),
+    "excluded": ("exclusion", "verdict", "rule"),
 }
 
 

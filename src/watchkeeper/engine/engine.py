@@ -40,6 +40,7 @@ from watchkeeper.engine.perform import Leaser, StepPerformer
 from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.programs import PackActions, Programs
 from watchkeeper.engine.records import Message, RunRecord, put, read
+from watchkeeper.engine.reminders import Reminders
 from watchkeeper.engine.retention import gone
 from watchkeeper.engine.room import Room, RoomWatch
 from watchkeeper.engine.runner import Begun, Live, Runner
@@ -164,6 +165,7 @@ class Engine:
         self.sweeper = Sweeper(self.scribe, clock, self.world, self.correlation)
         self.room = RoomWatch(self.scribe, clock, self.world, self.sweeper, self.tell)
         self.intake.refusal = self.room.refusal
+        self.reminders = Reminders(self.scribe, self.world, self.notices, self.told)
         self._clock_guard = ClockGuard()
         self.taken = TakeUp(
             store,
@@ -499,6 +501,7 @@ class Engine:
             await self._lapse_approvals()
             await self._expire()
             await self.breakers.look()
+            await self.reminders.look()
             if self.clock.monotonic_ms() - forgotten_ms > FORGET_EVERY_S * 1000:
                 forgotten_ms = self.clock.monotonic_ms()
                 self.pipeline.forget()

@@ -23,6 +23,7 @@ from watchkeeper.decide.episode import Due, LastRun, NotDue, Present, due
 from watchkeeper.decide.match import Matched, Miss, Missed, match
 from watchkeeper.decide.target import NoTarget, Subject, Untargeted, Why, targets_of
 from watchkeeper.engine.arguments import arguments_of
+from watchkeeper.engine.excluded import excluded_of, named_by
 from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.records import JudgedRecord, RunRecord, Waiting, encoder, kind_of, put
 from watchkeeper.engine.runner import Begun
@@ -432,6 +433,8 @@ class Judge:
         beside = JudgedRecord(id=decision.id, proposal=judged.proposal, untargeted=judged.untargeted)
         situation = Put(kind=kind_of(Situation), id=decision.situation, body=judged.body)
         puts = [situation, put(beside), put(decision, run=run)]
+        if (excluded := excluded_of(decision, judged.situation)) is not None:
+            puts.append(put(excluded))
         if judged.opening is not None:
             begun = judged.opening.begun
             puts.extend((put(judged.opening.record),) if begun is None else begun.beside.puts)
@@ -494,6 +497,7 @@ class Judge:
             "incident": decision.incident,
             "run": judged.opening.record.id if judged.opening is not None else "",
             "approval": judged.approval.id if judged.approval is not None else "",
+            "exclusion": named_by(decision),
         }
         kind = Kind.DECISION if decision.verdict in {Verdict.ACT, Verdict.ASK} else Kind.REFUSAL
         entry = self._scribe.entry(

@@ -14,6 +14,7 @@ from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import Decision
 from watchkeeper.decide.target import Untargeted
 from watchkeeper.guards.situation import Freeze, Hold, Proposal, Situation, Stop
+from watchkeeper.home.exclusion import Exclusion
 from watchkeeper.learn.brake import Brake
 from watchkeeper.learn.breaker import Circuit
 from watchkeeper.ports import Put, Row
@@ -92,6 +93,27 @@ class Message(Struct, frozen=True, kw_only=True):
     next_at: Instant | None = None
     sent_at: Instant | None = None
     why: str = ""
+
+
+class Excluded(Struct, frozen=True, kw_only=True):
+    """A decision that an exclusion stopped, written in the same commit, for auditors: it is kept for ever.
+
+    `id` is the decision's. `exclusion` is the entry as it stood then, `target` what of the targets it covers.
+    """
+
+    id: str
+    at: Instant
+    exclusion: Exclusion
+    verdict: str
+    rule: str
+    runbook: str
+    actor: str
+    target: str
+    targets: tuple[str, ...]
+    reason: str
+    alert: str = ""
+    incident: str = ""
+    configuration: str = ""
 
 
 class Activation(Struct, frozen=True, kw_only=True):
@@ -240,6 +262,7 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Message: ("message", lambda x: {"state": x.state, "channel": x.channel, "subject": x.subject_id}),
     Identity: ("identity", lambda x: {"state": _open(x.removed_at is None), "name": x.name}),
     Token: ("token", lambda x: {"state": _open(x.revoked_at is None), "identity": x.identity, "name": x.name}),
+    Excluded: ("excluded", lambda x: {"exclusion": x.exclusion.id, "verdict": x.verdict, "rule": x.rule}),
     Activation: ("activation", lambda _: {"state": "recorded"}),
     FileBlob: ("file", lambda _: {}),
     HealthRecord: ("health", lambda x: {"entity": x.entity}),

@@ -36,6 +36,7 @@ KINDS: Final = (
     "stopped",
     "room",
     "restored",
+    "exclusion",
     "test",
     "breaker",
     "brake",

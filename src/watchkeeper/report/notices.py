@@ -14,6 +14,8 @@ from watchkeeper.approve.approval import Approval
 from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.execute.run import Status
 from watchkeeper.execute.words import NOT_VERIFIED, NOTHING
+from watchkeeper.home.exclusion import Exclusion
+from watchkeeper.home.exclusion import State as ExclusionState
 from watchkeeper.values import Instant, Severity, id_from, id_short, rfc3339
 
 TOLD_SEVERITIES: Final = frozenset({Severity.CRITICAL, Severity.MAJOR})
@@ -35,6 +37,7 @@ class NoticeKind(StrEnum):
     STOPPED = "stopped"
     ROOM = "room"
     RESTORED = "restored"
+    EXCLUSION = "exclusion"
     TEST = "test"
     BREAKER = "breaker"
     BRAKE = "brake"
@@ -57,6 +60,26 @@ class Notice(Struct, frozen=True, kw_only=True):
     commands: tuple[str, ...] = ()
     checkpoint: str = ""
     delayed: bool = False
+
+
+def of_exclusion(exclusion: Exclusion, state: ExclusionState, due_at: Instant) -> Notice:
+    """An exclusion whose end or review has passed, for its owner. The id is that of the day: told twice is told once."""
+    expired = state is ExclusionState.EXPIRED
+    since = exclusion.until_at if expired or exclusion.review_at is None else exclusion.review_at
+    what = "has expired and binds all the same" if expired else "is due for review"
+    until = f"It binds until {exclusion.until_at:%Y-%m-%d}. " if not expired else ""
+    return Notice(
+        id=id_from("ntc", due_at, exclusion.id, state.value),
+        at=due_at,
+        kind=NoticeKind.EXCLUSION,
+        subject=f"Exclusion {exclusion.id} {what}",
+        text=f"{exclusion.reason} ({exclusion.control}; since {since:%Y-%m-%d}). {until}Renew it or remove it in "
+        f"exclusions.yaml, and apply that; {exclusion.approver} approved it. You are told daily until then.",
+        severity=Severity.MAJOR,
+        team=exclusion.owner,
+        ids={"exclusion": exclusion.id},
+        commands=("wk exclusions", "wk plan", "wk apply --reason ..."),
+    )
 
 
 def targets_text(decision: Decision) -> str:

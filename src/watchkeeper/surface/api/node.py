@@ -16,6 +16,7 @@ from watchkeeper.engine.home_reading import HomeReader
 from watchkeeper.engine.incident_reading import IncidentReader
 from watchkeeper.engine.ledger_reading import LedgerReader
 from watchkeeper.engine.reading import Reader
+from watchkeeper.engine.register_reading import RegisterReader
 from watchkeeper.engine.replaying import Replayer
 from watchkeeper.engine.store_reading import StoreReader
 from watchkeeper.engine.trying import Trier
@@ -45,6 +46,7 @@ class Node:
         self.incidents = IncidentReader(engine, self.reading)
         self.home = HomeReader(engine)
         self.business = BusinessReader(engine)
+        self.register = RegisterReader(engine)
         self.ledger = LedgerReader(engine)
         self.replaying = Replayer(engine)
         self.kept = StoreReader(engine)

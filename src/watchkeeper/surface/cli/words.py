@@ -62,6 +62,8 @@ _MARKS: Final[dict[str, tuple[str, str, str]]] = {
     "proven": ("✓", "+", "green"),
     "declared": ("◇", "*", "yellow"),
     "uncovered": ("✗", "x", "red"),
+    "expired": ("✗", "x", "red"),
+    "review_due": ("◆", "?", "yellow"),
     "critical": ("✗", "x", "red"),
     "true": ("✓", "+", ""),
     "false": ("✗", "x", "bold"),
