@@ -3,8 +3,8 @@
 import os
 import secrets as dice
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -22,15 +22,18 @@ from watchkeeper.adapters.channels import Email, Webhook
 from watchkeeper.adapters.dice import Dice
 from watchkeeper.adapters.folder import Folder
 from watchkeeper.adapters.http import HttpClient
-from watchkeeper.adapters.memory_store import MemoryStore
+from watchkeeper.adapters.memory_store import Forgetful, MemoryStore
 from watchkeeper.adapters.prober import NodeProber
 from watchkeeper.adapters.process import end_leftover
+from watchkeeper.adapters.prometheus import PrometheusHistory
 from watchkeeper.adapters.secrets import Secrets, SecretStore
 from watchkeeper.adapters.sqlite import SqliteStore
 from watchkeeper.approve.people import Actor
+from watchkeeper.decide.decision import DECIDE_REV
 from watchkeeper.documents import Problem
 from watchkeeper.engine import virtual
 from watchkeeper.engine.action import Channel, Invocation
+from watchkeeper.engine.backtest import Backtest, Hand
 from watchkeeper.engine.changes import activation, files_of, newest
 from watchkeeper.engine.clock import Clock, LoopClock, SystemClock
 from watchkeeper.engine.engine import Engine
@@ -43,6 +46,7 @@ from watchkeeper.errors import Rejected, Untrusted
 from watchkeeper.home.configuration import Compiled, Configuration, compile_home
 from watchkeeper.home.parsed import Parsed
 from watchkeeper.home.starter import starter
+from watchkeeper.packs.rule import Mode
 from watchkeeper.packs.runbook import SecretRef
 from watchkeeper.packs.scenario import Scenario
 from watchkeeper.ports import Committed, Store
@@ -236,6 +240,29 @@ async def _play(configuration: Configuration, scenario: Scenario) -> Played:
         sequencer=Sequencer(store, "watchkeeper/scenario", seed),
     )
     return await play_scenario(scenario, engine, sent)
+
+
+def backtest(configuration: Configuration, *, level: Mode, healthy: bool, run_ms: int) -> Backtest:
+    """A backtest over a store that forgets: versions and claims are all that a decision is admitted by."""
+    return Backtest(
+        Forgetful(),
+        configuration,
+        Hand(),
+        Random(configuration.digest).randbytes,  # noqa: S311  the same each time; nothing here is secret
+        {**versions(), "decide_rev": str(DECIDE_REV)},
+        level=level,
+        healthy=healthy,
+        run_ms=run_ms,
+    )
+
+
+@asynccontextmanager
+async def prometheus(
+    base: str, *, token: str = "", matchers: str = "", awake: str = "up", labels: Mapping[str, str] | None = None
+) -> AsyncIterator[PrometheusHistory]:
+    """The history of a Prometheus. Raises Rejected for what is no address."""
+    async with HttpClient() as client:
+        yield PrometheusHistory(client, base, token=token, matchers=matchers, awake=awake, labels=labels or {})
 
 
 class _Telling:

@@ -434,3 +434,19 @@ class MemoryStore:
 
 def _until_us(claim: ClaimRow) -> int:
     return FOREVER_US if claim.until_at is None else micros(claim.until_at)
+
+
+class Forgetful(MemoryStore):
+    """Keeps what a decision is admitted by, versions and claims, and nothing else: for a long history in little memory."""
+
+    async def commit(self, commit: Commit) -> Committed | Refused:
+        return self.commit_now(
+            Commit(
+                at=commit.at,
+                expects=commit.expects,
+                bumps=commit.bumps,
+                claims=commit.claims,
+                releases=commit.releases,
+                voids=commit.voids,
+            )
+        )

@@ -162,6 +162,11 @@ class Correlation:
     def alert(self, identity: str) -> Alert | None:
         return self._alerts.get(identity)
 
+    @property
+    def stale_at(self) -> Instant | None:
+        """When the next firing alert may grow stale; None when none can."""
+        return self._due[0][0] if self._due else None
+
     def alerts(self) -> Iterator[Alert]:
         return iter(self._alerts.values())
 

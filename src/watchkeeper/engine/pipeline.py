@@ -80,6 +80,13 @@ class Pipeline:
         self._urgent[alert] = (because, asked_by)
         self._more.set()
 
+    @property
+    def due_at(self) -> Instant | None:
+        """When something falls due by itself; now, where it is urgent; None when nothing waits."""
+        if self._urgent:
+            return self._scribe.clock.now()
+        return self._due[0][0] if self._due else None
+
     async def work(self) -> None:
         while True:
             self._more.clear()
@@ -88,7 +95,7 @@ class Pipeline:
             async with self.turn:
                 if deliveries:
                     await self._take(deliveries)
-                await self._by_time()
+                await self.by_time()
             if not deliveries and not self._urgent:
                 await self._rest()
 
@@ -242,7 +249,7 @@ class Pipeline:
                 gone.append(Drop(kind="incident", id=identity))
         return tuple(gone)
 
-    async def _by_time(self) -> None:
+    async def by_time(self) -> None:
         """Judge what is due again, and mark what was not seen for too long as stale."""
         now = self._scribe.clock.now()
         for alert in self._correlation.tick(now):

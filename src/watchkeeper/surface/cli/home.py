@@ -25,7 +25,7 @@ def check(*, context: bool = False, json: bool = False) -> int:
         return _context(json=json)
     from watchkeeper import bootstrap
 
-    home = _local_home("check")
+    home = local_home("check")
     found = bootstrap.check(home, _seen(home))
     errors = len(found.errors)
     if json:
@@ -186,7 +186,7 @@ def scenarios(pack: str = "", /, *, json: bool = False) -> int:
     """
     from watchkeeper import bootstrap
 
-    home = _local_home("test")
+    home = local_home("test")
     configuration = compiled(home)
     wanted = [each for each in configuration.scenarios if not pack or pack in (each.pack, each.name)]
     if not wanted:
@@ -249,7 +249,7 @@ def _seen(home: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _local_home(verb: str) -> Path:
+def local_home(verb: str) -> Path:
     if not here().local:
         raise Ends(Exit.USAGE, f"'{verb}' reads a home's files: name a home with --home, not a node with --url")
     return here().home()

@@ -62,6 +62,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     _verb("plan", "home:plan", "What the folder would change.", "Home", bare=True),
     _verb("apply", "home:apply", "Make the folder the active configuration.", "Home"),
     _verb("test", "home:scenarios", "Run the packs' scenarios.", "Home", bare=True),
+    _verb("backtest", "backtest:backtest", "Play your own past alerts through your rules, in memory.", "Home"),
     _verb("catalog", "catalog:catalog", "What there is, who owns it, what depends on it.", "Home", bare=True),
     _verb(
         "exclusions",
