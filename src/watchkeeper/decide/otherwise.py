@@ -71,7 +71,7 @@ class Meant(Struct, frozen=True, kw_only=True):
 
 def otherwise(record: Record, was: Meant | None, now: Meant) -> Judged | CannotJudge:
     """`was` is the rule as it stood when the decision was made; None when it found no target then."""
-    situation = _situation(record.situation, now)
+    situation = _situation(record, now)
     missing = _missing(record, was, now)
     if missing and mode_of(now.proposal, situation) is not Mode.OBSERVE:
         return CannotJudge(why=missing)
@@ -120,8 +120,8 @@ def first_reason(found: Iterable[Difference], now: Decision) -> str:
     return now.reason
 
 
-def _situation(recorded: Situation, now: Meant) -> Situation:
-    fresh = now.situation
+def _situation(record: Record, now: Meant) -> Situation:
+    recorded, fresh = record.situation, now.situation
     known = {each.ref: each for each in recorded.dependencies}
     regions = {each.name: each for each in recorded.regions}
     wanted = now.rule.regions.of if now.rule.regions is not None else ()
@@ -131,10 +131,17 @@ def _situation(recorded: Situation, now: Meant) -> Situation:
         ladder=replace(recorded.ladder, ceiling=fresh.ladder.ceiling, risk_ceiling=fresh.ladder.risk_ceiling),
         dependencies=tuple(_dependency(each, known.get(each.ref)) for each in fresh.dependencies),
         members=_members(recorded.members, fresh.members),
+        breakers=recorded.breakers if _same_pack(record, now) else (),
         groups_seen=recorded.groups_seen if now.rule.corroborate is not None else (),
         regions=tuple(regions[name] for name in wanted if name in regions),
         **{name: getattr(fresh, name) for name in BY_CONFIGURATION},
     )
+
+
+def _same_pack(record: Record, now: Meant) -> bool:
+    """A breaker is that of one version of a pack: another version begins with closed ones."""
+    before = record.proposal
+    return before is None or (before.pack, before.pack_version) == (now.proposal.pack, now.proposal.pack_version)
 
 
 def _dependency(fresh: DependencyState, recorded: DependencyState | None) -> DependencyState:

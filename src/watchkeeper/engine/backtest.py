@@ -373,6 +373,9 @@ class Backtest:
         del why
         self.world.waiting.pop(waiting, None)
 
+    async def breakers_moved(self) -> None:
+        """Nobody else moves them here."""
+
     def untell(self, decision: str, why: str) -> bool:
         del decision, why
         return True
