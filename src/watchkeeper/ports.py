@@ -42,6 +42,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "message": ("state", "channel", "subject"),
     "identity": ("state", "name"),
     "token": ("state", "identity", "name"),
+    "session": (),
     "configuration": (),
     "activation": ("state",),
     "file": (),

@@ -45,6 +45,19 @@ class Token(Struct, frozen=True, kw_only=True):
     revoked_by: str = ""
 
 
+class Session(Struct, frozen=True, kw_only=True):
+    """A browser that signed in. `id` is the public half of its cookie's text, `sha256` of the whole; `token` the id of
+    the token that it stands for.
+    """
+
+    id: str
+    sha256: str
+    token: str
+    name: str
+    at: Instant
+    until_at: Instant
+
+
 class Actor(Struct, frozen=True, kw_only=True):
     """Who asks, as established by a socket, a token or the engine itself."""
 

@@ -86,7 +86,7 @@ async def _told(teller: Teller, home: Path, fleet: Fleet, node: Node, *, stays: 
         return 1
     teller.say(f"{len(scenes.told)} scenes in {monotonic() - began_s:.0f} s.")
     if stays:
-        _where_to_look(teller, scenes, home, node)
+        _where_to_look(teller, scenes, home, node, desk)
     teller.say("demo: passed")
     if stays:
         teller.say("It stays up until you press Ctrl-C.")
@@ -106,12 +106,12 @@ async def _verified(teller: Teller, desk: Desk, kept: str) -> None:
     teller.say(f"And against the checkpoint that the first message carried: {checked['against']['sentence']}.")
 
 
-def _where_to_look(teller: Teller, scenes: Scenes, home: Path, node: Node) -> None:
+def _where_to_look(teller: Teller, scenes: Scenes, home: Path, node: Node, desk: Desk) -> None:
     teller.say("\nWhere to look, in another terminal:")
     shown = next(one for one in scenes.told if one.outcome.startswith("refused"))
     for words in (f"explain {shown.decision}", "decisions", "runs", "incidents", "ledger verify"):
         teller.say(f"  wk --home {home} {words}")
-    teller.say(f"  {node.url}/")
+    teller.say(f"  {node.url}/sign-in#{desk.token(ANA)}  (the console, as ana)")
     teller.say(f"  {home}  (an example to copy)\n")
 
 

@@ -46,6 +46,7 @@ from watchkeeper.engine.room import Room, RoomWatch
 from watchkeeper.engine.runner import Begun, Live, Runner
 from watchkeeper.engine.scribe import Dice, Scribe
 from watchkeeper.engine.sequencer import Sequencer
+from watchkeeper.engine.sessions import Sessions
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.steering import Steering
 from watchkeeper.engine.sweeper import Sweeper
@@ -112,6 +113,7 @@ class Engine:
         self.outputs = Outputs()
         self.outbox = Outbox(store, clock, channels)
         self.identities = Identities(self.scribe)
+        self.sessions = Sessions(self.scribe, self.identities)
         self.judge = Judge(
             self.scribe,
             self.world,
@@ -194,6 +196,7 @@ class Engine:
         await self._fence()
         await self.sequencer.step()
         await self.identities.load()
+        await self.sessions.load()
         await self.taken.load()
         await self.breakers.load()
         await self.outbox.load()

@@ -96,6 +96,28 @@ class HomeReader:
             "run": self._engine.world.busy.get(entity.ref, ""),
         }
 
+    def neighbourhood(self, name: str, hops: int) -> View | No:
+        """What stands around an entity, `hops` steps either way, nearest first, at most NEIGHBOURS_MAX. An edge leads
+        from who needs to what it needs; `complete` is false where the bound cut something off.
+        """
+        catalog = self._engine.world.configuration.catalog
+        entity = by_ref(catalog, name) or by_alias(catalog, name)
+        if entity is None:
+            return missing("service", name)
+        found = {entity.ref: None}
+        complete = True
+        for table in (catalog.needs, catalog.needed_by):
+            edge = [entity.ref]
+            for _ in range(hops):
+                edge = [other for ref in edge for other in table.get(ref, ()) if other not in found]
+                edge = list(dict.fromkeys(edge))
+                complete = complete and len(found) + len(edge) <= NEIGHBOURS_MAX
+                found |= dict.fromkeys(edge[: max(0, NEIGHBOURS_MAX - len(found))])
+        nodes = [self._service(one) for ref in found if (one := by_ref(catalog, ref)) is not None]
+        known = {one["ref"] for one in nodes}
+        edges = [(ref, other) for ref in known for other in catalog.needs.get(ref, ()) if other in known]
+        return {"focus": entity.ref, "nodes": nodes, "edges": sorted(edges), "complete": complete}
+
     def _service(self, entity: Entity) -> View:
         return {
             "ref": entity.ref,

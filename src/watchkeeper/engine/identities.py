@@ -62,6 +62,13 @@ class Identities:
         token = self.tokens.get(parts[1])
         if token is None or not hmac.compare_digest(token.sha256, _hash(text)):
             return None
+        return self.holder(token.id, now)
+
+    def holder(self, token_id: str, now: Instant) -> Actor | None:
+        """Who holds a token and what it is worth now; None when it is worth nothing."""
+        token = self.tokens.get(token_id)
+        if token is None:
+            return None
         if token.revoked_at is not None:
             return None
         late = token.expires_at is not None and token.expires_at <= now
@@ -85,7 +92,7 @@ class Identities:
             return None
         return Actor(
             name=identity.name,
-            roles=frozenset(token.roles) & _including(identity.roles),
+            roles=frozenset(token.roles) & including(identity.roles),
             groups=identity.groups,
             human=identity.human,
             identity=identity.id,
@@ -186,7 +193,7 @@ class Identities:
         if owner is None and not source and not bootstrap:
             return missing("identity", identity)
         if owner is not None:
-            beyond = set(roles) - _including(owner.roles)
+            beyond = set(roles) - including(owner.roles)
             if beyond:
                 return denied(
                     f"{owner.name} has no role {', '.join(sorted(beyond))}: a token has no more than its identity"
@@ -253,7 +260,7 @@ class Identities:
         return found
 
 
-def _including(roles: tuple[str, ...]) -> frozenset[str]:
+def including(roles: tuple[str, ...]) -> frozenset[str]:
     """Each role includes those before it: an admin may make a token that only reads."""
     highest = max((ROLES.index(role) for role in roles if role in ROLES), default=-1)
     return frozenset(ROLES[: highest + 1]) | frozenset(roles)

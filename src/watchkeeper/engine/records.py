@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from watchkeeper.approve.approval import Approval
-from watchkeeper.approve.people import Grant, Identity, Token
+from watchkeeper.approve.people import Grant, Identity, Session, Token
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.correlate.incident import Incident
 from watchkeeper.correlate.track import Track
@@ -263,6 +263,7 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Identity: ("identity", lambda x: {"state": _open(x.removed_at is None), "name": x.name}),
     Token: ("token", lambda x: {"state": _open(x.revoked_at is None), "identity": x.identity, "name": x.name}),
     Excluded: ("excluded", lambda x: {"exclusion": x.exclusion.id, "verdict": x.verdict, "rule": x.rule}),
+    Session: ("session", lambda _: {}),
     Activation: ("activation", lambda _: {"state": "recorded"}),
     FileBlob: ("file", lambda _: {}),
     HealthRecord: ("health", lambda x: {"entity": x.entity}),

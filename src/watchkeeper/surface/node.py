@@ -143,6 +143,7 @@ async def _serve(
 ) -> int:
     """Until it is asked to end, or until the engine or the server fails. Requests under way end first."""
     from watchkeeper.surface.api.serve import serve
+    from watchkeeper.surface.console import Pages
 
     def ready(host: str, port: int) -> None:
         where = shown(host, port, tls=bool(settings.server.certificate))
@@ -152,7 +153,7 @@ async def _serve(
 
     stopping = asyncio.Event()
     server = asyncio.create_task(
-        serve(engine, settings, home, host, port, ready=ready, stopping=stopping), name="server"
+        serve(engine, settings, home, host, port, console=Pages, ready=ready, stopping=stopping), name="server"
     )
     asked = asyncio.create_task(ending.wait(), name="asked")
     failed = asyncio.create_task(_failed(engine), name="failed")

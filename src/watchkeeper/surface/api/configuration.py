@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import Query, Request
@@ -22,6 +22,7 @@ from watchkeeper.surface.api.door import Family, Here, Who, answer
 family = Family("configuration")
 
 FILES_MAX = 20_000
+HOPS_MAX: Final = 4
 NAME = "{name:path}"  # rules and runbooks are called pack/name, services kind:namespace/name
 
 
@@ -108,3 +109,9 @@ async def services(
 @family.get(f"/services/{NAME}")
 async def service(node: Here, name: str) -> Response:
     return answer(node.home.service(name))
+
+
+@family.get(f"/neighbourhood/{NAME}")
+async def neighbourhood(node: Here, name: str, hops: Annotated[int, Query(ge=1, le=HOPS_MAX)] = 1) -> Response:
+    """What stands around a service: who needs it, and what it needs."""
+    return answer(node.home.neighbourhood(name, hops))

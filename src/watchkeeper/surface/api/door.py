@@ -4,6 +4,7 @@ A route names its verb where it is declared, and `approve.roles.may` answers for
 place, before anything of the request is read. Order: signed in, allowed, not too often, known query, then the body.
 """
 
+import hmac
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Annotated, Any, Final
 
@@ -17,10 +18,11 @@ from starlette.responses import Response
 from watchkeeper.approve.people import Actor
 from watchkeeper.approve.roles import Denied, Verb, may
 from watchkeeper.engine.answer import No
+from watchkeeper.engine.sessions import form_word
 from watchkeeper.errors import WatchkeeperError
 from watchkeeper.surface.api import problems
 from watchkeeper.surface.api.kept import Keeper, kept_key
-from watchkeeper.surface.api.node import Node, Unsigned
+from watchkeeper.surface.api.node import FORM_WORD, Node, Unsigned, header, session_text
 
 VERB: Final = "x-watchkeeper-verb"
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024  # a plan carries files; everything else is small
@@ -63,6 +65,9 @@ class Guarded(APIRoute):
                 return problems.problem(403, "not allowed", denied.reason, {"verb": verb.value})
             if not request.app.state.pace.allows(actor.token or actor.name):
                 return problems.problem(429, "too often", "slow down a little", headers={"Retry-After": "1"})
+            if request.method == "POST" and actor.channel == "session" and not _own_page(request):
+                detail = "the request carries no word of our own page: reload the page and try again"
+                return problems.problem(403, "not from our page", detail)
             strange = sorted(set(request.query_params) - known)
             if strange:
                 listed = ", ".join(sorted(known)) or "none"
@@ -81,6 +86,12 @@ class Guarded(APIRoute):
                 return problems.of_error(broken)
 
         return handle
+
+
+def _own_page(request: Request) -> bool:
+    """Whether a page of ours sent it: a page elsewhere can send the cookie, and cannot know the word."""
+    word = header(request.scope, FORM_WORD)
+    return hmac.compare_digest(word.encode(), form_word(session_text(request.scope)).encode())
 
 
 async def _posted(request: Request, inner: Handler, actor: Actor) -> Response:

@@ -27,6 +27,9 @@ from watchkeeper.surface.api.metrics import Metrics
 PEER: Final = "watchkeeper.peer"  # the extension of a scope that holds the uid at the other end of the home's socket
 FOLDER_LOOKED_S: Final = 2.0  # how long an answer about the folder is repeated
 
+COOKIE: Final = "wk_session"
+FORM_WORD: Final = b"x-watchkeeper-form"  # carries `engine.sessions.form_word` on what a session changes
+
 Leaser = Callable[[SecretRef], Awaitable[str]]
 Scope = Mapping[str, Any]
 
@@ -55,6 +58,7 @@ class Node:
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__
+        self.url = ""  # of the console, once it listens
         self.metrics = Metrics(engine, __version__)
         self._differing: tuple[float, tuple[str, ...]] = (-FOLDER_LOOKED_S, ())
 
@@ -64,7 +68,7 @@ class Node:
         return self.engine.world.configuration.settings
 
     def actor(self, scope: Scope) -> Actor | Unsigned:
-        """A bearer token first, then the uid of the home's socket."""
+        """A bearer token first, then a session's cookie, then the uid of the home's socket."""
         given = header(scope, b"authorization")
         if given:
             kind, _, text = given.partition(" ")
@@ -72,6 +76,10 @@ class Node:
                 return Unsigned("expected 'Authorization: Bearer <token>'")
             found = self.engine.identities.identify(text.strip(), self.engine.clock.now())
             return found or Unsigned("the token is unknown, expired or revoked: make one with 'wk token create'")
+        cookie = session_text(scope)
+        if cookie:
+            within = self.engine.sessions.actor(cookie, self.engine.clock.now())
+            return within or Unsigned("the session has ended: sign in again")
         peer = (scope.get("extensions") or {}).get(PEER)
         if peer is None:
             return Unsigned(
@@ -101,3 +109,10 @@ def header(scope: Scope, name: bytes) -> str:
     """The one value of a header, "" when there is none or more than one: two answers to one question are no answer."""
     values = [value for key, value in scope["headers"] if key == name]
     return values[0].decode("latin-1").strip() if len(values) == 1 else ""
+
+
+def session_text(scope: Scope) -> str:
+    """The text of the session's cookie, "" without one, and where two are sent."""
+    pairs = [part.strip().partition("=") for part in header(scope, b"cookie").split(";")]
+    values = [value for name, _, value in pairs if name == COOKIE]
+    return values[0] if len(values) == 1 else ""

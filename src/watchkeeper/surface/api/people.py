@@ -7,8 +7,10 @@ from starlette.responses import Response
 
 from watchkeeper.approve.people import Identity
 from watchkeeper.approve.roles import Verb
-from watchkeeper.engine.answer import No, invalid
+from watchkeeper.engine.answer import No, denied, invalid
+from watchkeeper.engine.identities import including
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed, token_view
+from watchkeeper.engine.sessions import SESSION_MS
 from watchkeeper.surface.api.bodies import NO_REASON, Body, Reason, Word
 from watchkeeper.surface.api.door import Answer, Family, Here, Who, answer
 from watchkeeper.surface.api.lists import After, Limit
@@ -17,6 +19,8 @@ from watchkeeper.values import duration_ms
 family = Family("people")
 
 WORDS_MAX: Final = 100
+OWN_FOR: Final = "12h"
+SESSION: Final = "session"  # the channel of an actor behind a cookie
 
 Words = Annotated[list[Word], Field(max_length=WORDS_MAX)]
 
@@ -36,6 +40,15 @@ class TokenBody(Body):
     roles: Words = Field(default_factory=list)
     span: Annotated[Word, Field(alias="for")] = ""
     source: Word = ""
+
+
+class OwnBody(Body):
+    """`for` is at most twelve hours, as long as a session lasts."""
+
+    span: Annotated[Word, Field(alias="for")] = OWN_FOR
+
+
+OWN: Final = OwnBody()
 
 
 @family.get("/identities", Listed)
@@ -84,6 +97,27 @@ async def issue(node: Here, actor: Who, body: TokenBody) -> Response:
 async def revoke(node: Here, actor: Who, identity: str, body: Reason = NO_REASON) -> Response:
     found = await node.engine.identities.revoke(actor, identity, body.reason)
     return answer(found if isinstance(found, No) else token_view(found))
+
+
+@family.post("/whoami/token", Verb.READ, status=201)
+async def own(node: Here, actor: Who, body: OwnBody = OWN) -> Response:
+    """A token of one's own to sign in to the console with, worth no more than whoever asks, for twelve hours at most."""
+    if not actor.identity:
+        return answer(denied(f"{actor.name} has no identity here: make one with 'wk identity add --me'"))
+    if actor.channel == SESSION:
+        return answer(denied("a session makes no tokens: ask with 'wk console' or with a token"))
+    try:
+        for_ms = min(duration_ms(body.span), SESSION_MS)
+    except ValueError as wrong:
+        return answer(invalid("for", str(wrong)))
+    known = node.engine.identities.identities[actor.identity]
+    roles = tuple(sorted(actor.roles & including(known.roles)))
+    made = await node.engine.identities.issue(actor, actor.identity, "console", roles, for_ms=for_ms)
+    if isinstance(made, No):
+        return answer(made)
+    token, text = made
+    shown = {**token_view(token), "url": node.url}
+    return Answer({**shown, "text": text}, 201, kept={**shown, "text": None})
 
 
 @family.get("/whoami", verb=None)

@@ -25,6 +25,7 @@ from watchkeeper.surface.api.asgi import Application, Front
 from watchkeeper.surface.api.hooks import Hooks
 from watchkeeper.surface.api.hosts import loopback
 from watchkeeper.surface.api.node import PEER, Leaser, Node
+from watchkeeper.surface.listen import shown
 
 log = structlog.get_logger("watchkeeper.serve")
 
@@ -47,20 +48,20 @@ async def serve(
     port: int,
     *,
     leaser: Leaser | None = None,
-    console: Callable[[Node], Application] | None = None,
+    console: Callable[[Node, Application], Application] | None = None,
     ready: Callable[[str, int], None] | None = None,
     stopping: asyncio.Event | None = None,
 ) -> None:
     """Until `stopping` is set or the task is cancelled; then requests under way get STOP_WITHIN_S to end.
 
     `ready` is told the address once both listeners accept; port 0 takes any. `console` makes the application that
-    answers what is neither API nor hook. Whether a host beyond this machine is allowed is the caller's to ask
+    answers what is neither API nor hook, and speaks to the API it is given. Whether a host beyond this machine is allowed is the caller's to ask
     (`surface.listen`). Raises Rejected where it cannot listen: another node on the home's socket, a port in use, a
     certificate that cannot be read.
     """
     node = Node(engine, leaser)
-    pages = console(node) if console is not None else None
     api = _Api(node)
+    pages = console(node, api) if console is not None else None
     front = Front(Hooks(node), api, lambda: _names(node.settings.server, host), pages)
     tls = _tls(settings.server, home, host)
     local = _local(home)
@@ -70,7 +71,13 @@ async def serve(
         _unlink(local, home)
         raise
     server = _Listener(front, near, local, tls)
-    work = asyncio.create_task(server.listen(ready), name="listeners")
+
+    def listening(host: str, port: int) -> None:
+        node.url = shown(host, port, tls=tls is not None)
+        if ready is not None:
+            ready(host, port)
+
+    work = asyncio.create_task(server.listen(listening), name="listeners")
     asked = asyncio.create_task((stopping or asyncio.Event()).wait(), name="stop asked")
     loading = asyncio.create_task(api.load(), name="load the API")
     try:

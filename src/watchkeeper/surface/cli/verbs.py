@@ -25,6 +25,7 @@ def _verb(words: str, function: str, help: str, group: str, *, bare: bool = Fals
 VERBS: Final[tuple[Verb, ...]] = (
     _verb("init", "start:init", "Write a home that works at once.", "Start"),
     _verb("up", "start:up", "Run the node in the foreground.", "Start"),
+    _verb("console", "people:console", "A link that signs you in to the console.", "Start", bare=True),
     _verb("demo", "start:demo", "See it detect, decide, repair and verify, on this machine.", "Start"),
     _verb("status", "look:status", "What is broken, and does it need me?", "Look", bare=True),
     _verb("alerts", "look:alerts", "Alerts, newest first.", "Look", bare=True),

@@ -1,0 +1,140 @@
+"""Decisions: why did it do, or not do, that?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from watchkeeper.surface.console import words
+from watchkeeper.surface.console.visit import Visit
+from watchkeeper.values import instant, ms_between
+
+PAGE: Final = 100
+FILTERS: Final = ("verdict", "rule", "service", "incident", "alert")
+STRICT: Final = ("refuse", "hold", "ask", "pass")
+EVIDENCE_SHOWN: Final = 3
+
+
+async def decisions(visit: Visit) -> Response:
+    given = {name: visit.query.get(name, "") for name in FILTERS}
+    found, runs = await visit.many(
+        visit.api.get("decisions", **given, after=visit.query.get("after", ""), limit=PAGE),
+        visit.api.get("runs", limit=PAGE),
+    )
+    return visit.page(
+        "decisions.html",
+        at="decisions",
+        title="Decisions",
+        found=found,
+        given={name: value for name, value in given.items() if value},
+        verdict=given["verdict"],
+        runs={one["decision"]: one for one in runs["items"]},
+    )
+
+
+async def decision(visit: Visit) -> Response:
+    name = visit.part["identity"]
+    found, explained, situation = await visit.many(
+        visit.api.get("decisions", name),
+        visit.api.get("decisions", name, "explain"),
+        visit.api.get("decisions", name, "situation"),
+    )
+    return visit.page(
+        "decision.html",
+        at="decisions",
+        title=found["rule"].rpartition("/")[2] or "decision",
+        d=found,
+        why=explained,
+        findings=[guarded(number, one) for number, one in enumerate(found["findings"], 1)],
+        seen=seen(situation),
+        oldest=oldest(situation),
+        only=visit.query.get("only", "") == "decided",
+    )
+
+
+def guarded(number: int, finding: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding as its row: its number, its name in words, and the evidence in short."""
+    short = [
+        f"{key.removesuffix('_ms').replace('_', ' ')} {words.span(value) if key.endswith('_ms') else _short(value)}"
+        for key, value in finding["evidence"].items()
+        if key != "seen"
+    ]
+    return {
+        **finding,
+        "number": number,
+        "name": finding["guard"].replace("_", " ").capitalize(),
+        "short": short[:EVIDENCE_SHOWN],
+    }
+
+
+def _short(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(_short(one) for one in value[:3]) + (
+                f" and {len(value) - 3} more" if len(value) > 3 else ""
+            )
+        case dict():
+            return ", ".join(f"{key} {_short(one)}" for key, one in list(value.items())[:3])
+        case _:
+            return str(value)[:80]
+
+
+def seen(situation: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the situation held, as counts: the whole of it is one link away."""
+    listed: Sequence[tuple[str, str]] = (
+        ("stops", "Stops"),
+        ("holds", "Holds"),
+        ("freezes", "Freezes"),
+        ("exclusions", "Exclusions"),
+        ("maintenance", "Maintenance windows"),
+        ("deploys", "Deploys"),
+        ("attempts", "Earlier attempts"),
+        ("breakers", "Breakers"),
+        ("blast", "Services that depend on it"),
+        ("dependencies", "Dependencies"),
+        ("groups_seen", "Groups that saw it"),
+        ("regions", "Regions"),
+    )
+    return [(label, str(len(situation.get(name) or ()))) for name, label in listed]
+
+
+def oldest(situation: Mapping[str, Any]) -> str | None:
+    """When the oldest input with an age was read; None when none has one."""
+    ages = [one["as_of"] for one in situation.get("dependencies") or () if one.get("as_of")]
+    ages += [one["at"] for name in ("groups_seen", "regions") for one in situation.get(name) or () if one.get("at")]
+    ages += [one["as_of"] for one in (situation.get("budget"), situation.get("anomaly")) if one and one.get("as_of")]
+    return max(ages, key=lambda text: ms_between(instant(text), instant(situation["at"])), default=None)
+
+
+async def situation(visit: Visit) -> Response:
+    """The whole situation, as it is stored."""
+    import msgspec
+
+    name = visit.part["identity"]
+    found, held = await visit.many(visit.api.get("decisions", name), visit.api.get("decisions", name, "situation"))
+    text = msgspec.json.format(msgspec.json.encode(held), indent=2).decode()
+    return visit.page("situation.html", at="decisions", title="The situation it saw", d=found, text=text)
+
+
+async def replay(visit: Visit) -> Response:
+    name = visit.part["identity"]
+    found, again = await visit.many(visit.api.get("decisions", name), visit.api.get("decisions", name, "replay"))
+    return visit.page("replay.html", at="decisions", title="Decided again", d=found, again=again)
+
+
+async def feedback(visit: Visit) -> Response:
+    given = await visit.fields()
+    name = visit.part["identity"]
+    await visit.api.post("decisions", name, "feedback", says=given.get("says", ""), text=given.get("text", ""))
+    return visit.go(f"/decisions/{name}", f"Recorded: {given.get('says', '')}. It counts towards what the rule may do.")
+
+
+PAGES: Final = (
+    ("GET", "/decisions", decisions),
+    ("GET", "/decisions/{identity}", decision),
+    ("GET", "/decisions/{identity}/situation", situation),
+    ("GET", "/decisions/{identity}/replay", replay),
+    ("POST", "/decisions/{identity}/feedback", feedback),
+)

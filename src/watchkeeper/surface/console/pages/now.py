@@ -1,0 +1,100 @@
+"""Now: what is broken, and does it need me?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from watchkeeper.surface.console import words
+from watchkeeper.surface.console.visit import Visit
+from watchkeeper.values import instant, ms_between
+
+DECISIONS_SHOWN: Final = 40
+APPROVALS_SHOWN: Final = 3
+INCIDENTS_SHOWN: Final = 100
+
+
+async def now(visit: Visit) -> Response:
+    verdict = visit.query.get("verdict", "")
+    incidents, waiting, decided, runs = await visit.many(
+        visit.api.get("incidents", state="open", limit=INCIDENTS_SHOWN),
+        visit.api.get("approvals", state="pending", limit=100),
+        visit.api.get("decisions", verdict=verdict, limit=DECISIONS_SHOWN),
+        visit.api.get("runs", limit=DECISIONS_SHOWN * 2),
+    )
+    at = visit.status["at"]
+    approvals = sorted((timed(one, at) for one in waiting["items"]), key=lambda one: one["left_ms"])
+    found = sorted(incidents["items"], key=lambda one: (one["priority"], one["began_at"]))
+    return visit.page(
+        "now.html",
+        at="now",
+        title="Now",
+        answer=answer(found, len(approvals)),
+        beneath=beneath(visit.status, decided["items"]),
+        verdict=verdict,
+        incidents=found,
+        approvals=approvals[:APPROVALS_SHOWN],
+        more_approvals=max(0, len(approvals) - APPROVALS_SHOWN),
+        decisions=decided["items"],
+        runs={one["decision"]: one for one in runs["items"]},
+        limits=in_force(visit.status),
+        wrong=visit.status["wrong"],
+    )
+
+
+def answer(incidents: Sequence[Mapping[str, Any]], approvals: int) -> str:
+    """One sentence on what is broken, one on what waits."""
+    names = list(dict.fromkeys(words.short_ref(one["entity"] or one["place"]) or one["title"] for one in incidents))
+    if not names:
+        broken = "Nothing is broken."
+    elif len(names) == 1:
+        broken = f"{_clean(names[0])} is in trouble."
+    elif len(names) <= 3:
+        broken = f"{', '.join(map(_clean, names[:-1]))} and {_clean(names[-1])} are in trouble."
+    else:
+        broken = f"{_clean(names[0])}, {_clean(names[1])} and {len(names) - 2} more are in trouble."
+    if not approvals:
+        return f"{broken} Nothing waits for you."
+    waits = "One approval waits" if approvals == 1 else f"{approvals} approvals wait"
+    return f"{broken} {waits} for a person."
+
+
+def _clean(name: str) -> str:
+    """A name in a heading: its hidden characters drawn, at most 60 characters."""
+    return "".join(shown for _, shown in words.pieces(name, 60))
+
+
+def beneath(status: Mapping[str, Any], decided: Sequence[Mapping[str, Any]]) -> str:
+    counts = status["counts"]
+    said = [
+        f"{words.plural(counts['alerts'], 'alert')} firing in {words.plural(counts['incidents'], 'open incident')}",
+        f"{words.plural(counts['runs'], 'run')} live",
+    ]
+    if counts["unmapped"]:
+        said.append(f"{words.plural(counts['unmapped'], 'alert')} without a catalogue entity")
+    if not decided:
+        said.append("nothing decided yet")
+    return ", ".join(said) + "."
+
+
+def timed(approval: Mapping[str, Any], at: str) -> dict[str, Any]:
+    """An approval with how long it has, and has left."""
+    total = ms_between(instant(approval["asked_at"]), instant(approval["expires_at"]))
+    left = ms_between(instant(at), instant(approval["expires_at"]))
+    return {**approval, "total_ms": total, "left_ms": max(0, left)}
+
+
+def in_force(status: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Stops, holds and freezes in one list, the one that ends first on top; what has no end comes last."""
+    found = [{**one, "what": "Stop of", "icon": "octagon-pause", "until_at": None} for one in status["stops"]]
+    found += [{**one, "what": "Hold on", "icon": "pause"} for one in status["holds"]]
+    found += [{**one, "what": "Freeze of", "icon": "snowflake"} for one in status["freezes"]]
+    return sorted(found, key=lambda one: one["until_at"] or "9")
+
+
+async def more(visit: Visit) -> Response:
+    """The other pages, on a phone."""
+    return visit.page("more.html", at="more", title="More")
+
+
+PAGES: Final = (("GET", "/", now), ("GET", "/more", more))

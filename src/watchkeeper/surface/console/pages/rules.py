@@ -1,0 +1,74 @@
+"""Rules and runbooks: what may it do by itself?"""
+
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from watchkeeper.surface.console.visit import Visit
+
+DECISIONS_SHOWN: Final = 20
+
+
+async def rules(visit: Visit) -> Response:
+    listed, books, configuration = await visit.many(
+        visit.api.get("rules"), visit.api.get("runbooks"), visit.api.get("configuration")
+    )
+    found = listed["items"]
+    auto = [one for one in found if one["ceiling"] == "auto" and one["enabled"]]
+    return visit.page(
+        "rules.html",
+        at="rules",
+        title="Rules and runbooks",
+        rules=found,
+        books=books["items"],
+        auto=len(auto),
+        configuration=configuration,
+    )
+
+
+async def rule(visit: Visit) -> Response:
+    name = visit.part["name"]
+    found, decided, grants = await visit.many(
+        visit.api.get("rules", name),
+        visit.api.get("decisions", rule=name, limit=DECISIONS_SHOWN),
+        visit.api.get("grants", rule=name, state="open"),
+    )
+    return visit.page(
+        "rule.html",
+        at="rules",
+        title=name.rpartition("/")[2],
+        r=found,
+        decided=decided["items"],
+        grants=grants["items"],
+        match=", ".join(f"{key} = {' or '.join(values)}" for key, values in found["match"].items()),
+        within={key: value for key, value in found["target"]["within"].items() if value},
+    )
+
+
+async def runbook(visit: Visit) -> Response:
+    name = visit.part["name"]
+    found, done = await visit.many(visit.api.get("runbooks", name), visit.api.get("runs", runbook=name, limit=20))
+    return visit.page(
+        "runbook.html",
+        at="rules",
+        title=name.rpartition("/")[2],
+        b=found,
+        runs=done["items"],
+        steps=flat(found["steps"]),
+    )
+
+
+def flat(steps: list[dict[str, Any]], depth: int = 0) -> list[tuple[int, dict[str, Any]]]:
+    """Steps in order with their depth; those of groups and fleets one deeper."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    for step in steps:
+        found.append((depth, step))
+        found += flat(step["steps"], depth + 1)
+    return found
+
+
+PAGES: Final = (
+    ("GET", "/rules", rules),
+    ("GET", "/rules/{name:path}", rule),
+    ("GET", "/runbooks/{name:path}", runbook),
+)

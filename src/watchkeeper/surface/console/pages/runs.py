@@ -1,0 +1,106 @@
+"""Runs: where is it, and is it healthy?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from watchkeeper.surface.console import words
+from watchkeeper.surface.console.draw import gantt
+from watchkeeper.surface.console.visit import Visit
+
+PAGE: Final = 100
+OUTPUT_MAX: Final = 400
+DID: Final = {
+    "pause": "Paused: it stops at its next safe point.",
+    "resume": "It goes on.",
+    "cancel": "Cancelled: it stops at its next safe point.",
+    "close": "Closed. What was sent stays as it is.",
+    "settle": "Recorded what became of the step.",
+}
+ENDED: Final = frozenset({"succeeded", "failed", "undone", "undo_failed", "stopped", "lapsed", "cancelled", "closed"})
+
+
+async def runs(visit: Visit) -> Response:
+    status, state, rule = (visit.query.get(name, "") for name in ("status", "state", "rule"))
+    found = await visit.api.get(
+        "runs", status=status, state=state, rule=rule, after=visit.query.get("after", ""), limit=PAGE
+    )
+    return visit.page("runs.html", at="runs", title="Runs", found=found, run_status=status, state=state, rule=rule)
+
+
+async def run(visit: Visit) -> Response:
+    name = visit.part["identity"]
+    found, output, journal = await visit.many(
+        visit.api.get("runs", name),
+        visit.api.get("runs", name, "output"),
+        visit.api.get("runs", name, "journal", limit=1_000),
+    )
+    until = found["ended_at"] or visit.status["at"]
+    return visit.page(
+        "run.html",
+        at="runs",
+        title=found["runbook"].rpartition("/")[2],
+        r=found,
+        sentence=sentence(found),
+        picture=gantt.draw(found["steps"], found["at"], until, open_=found["open"]) if found["steps"] else None,
+        output=output["items"][-OUTPUT_MAX:],
+        live=output["live"],
+        events=[(one, what_happened(one)) for one in journal["items"]],
+        verified=[one for one in journal["items"] if one["event"] == "verified"],
+        doubts=[one for one in found["steps"] if one["status"] == "in_doubt"],
+        ended=found["status"] in ENDED,
+    )
+
+
+def sentence(found: Mapping[str, Any]) -> str:
+    """Where it is, in one sentence."""
+    doing = [one["id"] for one in found["steps"] if one["status"] in {"due", "intended"}]
+    done = sum(one["status"] in {"done", "skipped"} for one in found["steps"])
+    match found["status"]:
+        case "in_doubt":
+            return "In doubt: nobody knows whether a step took effect. A person decides."
+        case "running" if doing:
+            return f"At {doing[0]}: {done} of {words.plural(len(found['steps']), 'step')} done."
+        case _ if found["state"]:
+            return str(found["state"])[:1].upper() + str(found["state"])[1:]
+        case status:
+            return f"{words.RUN.get(status, ('', '', status))[2]}. {found['why']}".strip()
+
+
+QUIET: Final = frozenset({"event", "at", "number", "path"})
+
+
+def what_happened(event: Mapping[str, Any]) -> str:
+    """An event of the journal as one line: what it names, what it carries."""
+    carried: Sequence[str] = [
+        f"{key} {value}" for key, value in event.items() if key not in QUIET and value not in ("", None, False, {}, [])
+    ]
+    return ", ".join(carried)
+
+
+async def act(visit: Visit) -> Response:
+    name, what = visit.part["identity"], visit.part["act"]
+    given = await visit.fields()
+    body: dict[str, Any] = {"reason": given.get("reason", "")}
+    if what == "settle":
+        body |= {"step": given.get("step", ""), "happened": given.get("happened", "") == "yes"}
+    if what == "close":
+        body["force"] = given.get("force", "") == "yes"
+    await visit.api.post("runs", name, what, **body)
+    return visit.go(f"/runs/{name}", DID.get(what, "Done."))
+
+
+async def ask(visit: Visit) -> Response:
+    """The form of an act that wants a reason; a dialog where scripts run."""
+    found = await visit.api.get("runs", visit.part["identity"])
+    what = visit.part["act"]
+    return visit.page("run-act.html", at="runs", title=what.capitalize(), r=found, act=what)
+
+
+PAGES: Final = (
+    ("GET", "/runs", runs),
+    ("GET", "/runs/{identity}", run),
+    ("GET", "/runs/{identity}/{act}", ask),
+    ("POST", "/runs/{identity}/{act}", act),
+)

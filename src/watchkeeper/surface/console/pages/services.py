@@ -1,0 +1,134 @@
+"""Services: what fails, and what hangs on it?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from watchkeeper.surface.console import words
+from watchkeeper.surface.console.draw import graph
+from watchkeeper.surface.console.visit import Visit
+from watchkeeper.values import instant, ms_between
+
+HOPS: Final = (1, 2, 3)
+LIST_MAX: Final = 200
+NARROW_MAX: Final = 2  # nodes side by side in a side column
+RUNS_SHOWN: Final = 8
+
+
+async def services(visit: Visit) -> Response:
+    wanted, focus = visit.query.get("q", ""), visit.query.get("focus", "")
+    hops = _hops(visit.query.get("hops", ""))
+    environment = visit.query.get("environment", "")
+    listed = await visit.api.get("services", environment=environment)
+    every = listed["items"]
+    found = [one for one in every if wanted.lower() in one["name"].lower() or wanted.lower() in one["ref"].lower()]
+    found.sort(key=lambda one: (ORDER.get(one["health"]["is"], 2), one["name"]))
+    if not focus and wanted and len(found) == 1:
+        focus = found[0]["ref"]
+    around, service, rules, decided = None, None, [], []
+    if focus:
+        around, service, book, made = await visit.many(
+            visit.api.get("neighbourhood", focus, hops=hops),
+            visit.api.get("services", focus),
+            visit.api.get("rules"),
+            visit.api.get("decisions", service=focus, limit=RUNS_SHOWN),
+        )
+        rules = [one for one in book["items"] if within(one, service)]
+        decided = made["items"]
+    return visit.page(
+        "services.html",
+        at="services",
+        title="Services",
+        answer=answer(every),
+        counts=counts(every),
+        found=found[:LIST_MAX],
+        total=len(every),
+        fits=len(found),
+        wanted=wanted,
+        focus=focus,
+        hops=hops,
+        around=drawn(around, at=visit.status["at"]) if around is not None else None,
+        service=service,
+        rules=rules,
+        decided=decided,
+        environments=sorted({one["environment"] for one in every if one["environment"]}),
+        environment=environment,
+    )
+
+
+ORDER: Final = {"unhealthy": 0, "unknown": 1, "healthy": 2}
+
+
+def _hops(text: str) -> int:
+    return int(text) if text in {str(each) for each in HOPS} else 1
+
+
+def counts(every: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    found = dict.fromkeys(("healthy", "unhealthy", "unknown"), 0)
+    for one in every:
+        found[one["health"]["is"]] += 1
+    return found
+
+
+def answer(every: Sequence[Mapping[str, Any]]) -> str:
+    """What fails, by name when it is one or two."""
+    bad = [words.short_ref(one["ref"]) for one in every if one["health"]["is"] == "unhealthy"]
+    unknown = sum(one["health"]["is"] == "unknown" for one in every)
+    if not every:
+        return "The catalogue is empty."
+    if len(bad) == 1:
+        return f"{bad[0]} is failing."
+    if bad:
+        return f"{', '.join(bad[:2])}{f' and {len(bad) - 2} more' if len(bad) > 2 else ''} are failing."
+    if unknown == len(every):
+        return "Nobody watches the health of any service."
+    return "No service is failing." + (f" The health of {unknown} is unknown." if unknown else "")
+
+
+def within(rule: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
+    """Whether a rule's static bound holds the service: the same words that the exclusion proof uses."""
+    bound = rule["target"]["within"]
+    given = {name: value for name, value in bound.items() if value}
+    seen = {**service, "kind": service["kind"].lower(), "entity": service["ref"]}
+    return bool(given) and all(str(seen.get(name, "")).lower() == str(value).lower() for name, value in given.items())
+
+
+def drawn(found: Mapping[str, Any], *, acted: str = "", narrow: bool = False, at: str = "") -> dict[str, Any]:
+    """A neighbourhood as a picture, its nodes for the list beside it, and how many things depend on the focus."""
+    nodes = {one["ref"]: node(one, acted=one["ref"] == acted, at=at) for one in found["nodes"]}
+    needs: dict[str, list[str]] = {}
+    needed_by: dict[str, list[str]] = {}
+    for one, other in found["edges"]:
+        needs.setdefault(one, []).append(other)
+        needed_by.setdefault(other, []).append(one)
+    focus = found["focus"]
+    around = graph.around(focus, needs, needed_by, len(HOPS), NARROW_MAX if narrow else graph.LAYER_MAX)
+    heads = {layer: "It depends on" if layer > 0 else "Depend on it" for layer in around.layers if layer in {-1, 1}}
+    return {
+        "picture": graph.draw(around, nodes, focus, heads=None if narrow else heads, upright=narrow),
+        "nodes": found["nodes"],
+        "callers": len(needed_by.get(focus, ())),
+        "shown": sum(len(refs) for refs in around.layers.values()),
+        "complete": found["complete"],
+    }
+
+
+def node(one: Mapping[str, Any], *, acted: bool = False, at: str = "") -> graph.Node:
+    health = one["health"]
+    fact = health["why"] or health["is"]
+    if health["is"] == "unknown" and health["at"] and at:
+        fact = f"unknown for {words.span(ms_between(instant(health['at']), instant(at)))}"
+    if health["is"] == "healthy" and one.get("tier"):
+        fact = one["tier"]
+    look = "acted" if acted else health["is"]
+    return graph.Node(
+        ref=one["ref"],
+        name=one["name"],
+        fact="would change" if acted else fact,
+        look=look,
+        href=f"/services?focus={one['ref']}",
+    )
+
+
+PAGES: Final = (("GET", "/services", services),)

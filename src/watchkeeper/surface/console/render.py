@@ -1,0 +1,136 @@
+"""Rendering: one environment of templates, with what every page needs. Everything that is not markup of ours is escaped."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
+
+from watchkeeper.surface.console import words
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {
+        "said": said,
+        "told": lambda text, most=words.TEXT_CHARS_MAX: said(words.tidy(str(text)), most),
+        "at": at,
+        "ago": ago,
+        "ref": lambda ref: said(words.short_ref(ref)),
+        "id": short,
+        "span": words.span,
+        "plural": words.plural,
+        "initials": words.initials,
+        "targets": lambda targets: said(words.listed(targets)),
+        "percent": percent,
+        "bytes": size,
+    }
+    found.globals |= {
+        "span_between": words.since,
+        "ladder": ladder,
+        "icon": icon,
+        "PAST": words.PAST,
+        "PRESENT": words.PRESENT,
+        "VERDICT_ICON": words.VERDICT_ICON,
+        "RUN": words.RUN,
+        "STEP": words.STEP,
+        "HEALTH": words.HEALTH,
+        "STATE": words.STATE,
+        "verb_of": words.verb_of,
+        "is_person": words.is_person,
+    }
+    return found
+
+
+def render(template: str, **context: Any) -> str:
+    return environment().get_template(template).render(**context)
+
+
+def icon(name: str, kind: str = "i") -> Markup:
+    """`kind`: `i` for 16 px, `i i13` inside badges, `i i20` alone."""
+    return Markup('<svg class="{}" aria-hidden="true"><use href="/static/sprite.svg#{}"/></svg>').format(kind, name)
+
+
+def said(text: Any, most: int = words.TEXT_CHARS_MAX) -> Markup:
+    """A text from outside: isolated, its hidden characters drawn, clipped."""
+    inner = Markup("").join(
+        Markup('<span class="mark">{}</span>').format(shown) if hidden else escape(shown)
+        for hidden, shown in words.pieces(str(text), most)
+    )
+    return Markup("<bdi>{}</bdi>").format(inner)
+
+
+@pass_context
+def at(context: Context, text: str | None, form: str = "") -> Markup:
+    """An instant in the viewer's zone with UTC beside it; a dash in words where there is none."""
+    if not text:
+        return Markup('<span class="quiet">not yet</span>') if form == "yet" else Markup('<span class="quiet">—</span>')
+    zone: ZoneInfo = context["zone"]
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        text, words.utc(text), words.clock(text, context["now"], zone)
+    )
+
+
+@pass_context
+def ago(context: Context, text: str | None) -> Markup:
+    if not text:
+        return Markup('<span class="quiet">never</span>')
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        text, words.utc(text), words.since(text, context["now"])
+    )
+
+
+RUNGS: Final = ("observe", "suggest", "approve", "auto")
+
+
+def ladder(now: str, lost: str = "") -> Markup:
+    """Four rungs: reached, present, lost."""
+    at = RUNGS.index(now) if now in RUNGS else -1
+    parts = [
+        Markup('<span class="{}">{}</span>').format(
+            "now" if place == at else "lost" if name == lost else "r" if place < at else "", name.capitalize()
+        )
+        for place, name in enumerate(RUNGS)
+    ]
+    return Markup('<span class="ladder" role="img" aria-label="stands at {}">{}</span>').format(
+        now, Markup("").join(parts)
+    )
+
+
+def short(identity: str) -> Markup:
+    return Markup('<code class="id" title="{}">{}</code>').format(identity, words.short_id(identity))
+
+
+def percent(ppm: int | None, digits: int = 2) -> str:
+    """Parts per million as per cent; what is not measured is said, never zero."""
+    return "not measured" if ppm is None else f"{ppm / 10_000:.{digits}f} %"
+
+
+def size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError
+
+
+@lru_cache(maxsize=64)
+def zone_of(name: str) -> ZoneInfo:
+    """The viewer's zone by its IANA name; UTC for anything else."""
+    try:
+        return ZoneInfo(name) if name and len(name) < 64 else ZoneInfo("UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")

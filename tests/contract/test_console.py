@@ -1,0 +1,478 @@
+"""The console over a real engine: who comes in, what a form may do, what a page says, and that hostile text stays text."""
+
+import re
+from contextlib import asynccontextmanager
+from html.parser import HTMLParser
+
+import httpx2
+import pytest
+
+from served import HOME, RULE, Served, alerts
+from watchkeeper.approve.people import Actor, Grant
+from watchkeeper.engine.sessions import SESSION_MS
+from watchkeeper.surface.api.app import create_app
+from watchkeeper.surface.api.asgi import Front
+from watchkeeper.surface.api.hooks import Hooks
+from watchkeeper.surface.console.app import PAGES, Console
+from watchkeeper.values import after_ms
+
+ADMIN = Actor(name="root", roles=frozenset({"admin"}))
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "javascript:alert(1)",
+    "</title><svg onload=alert(1)>",
+    "\u202egnp.exe",
+    "a\u0000b\u200bc",
+    "&lt;b&gt;",
+    "--><!--",
+    "x" * 3_000,
+)
+PLACES = (
+    "/",
+    "/more",
+    "/incidents",
+    "/incidents?state=open",
+    "/alerts",
+    "/alerts?unmapped=true",
+    "/decisions",
+    "/decisions?verdict=ask",
+    "/approvals",
+    "/approvals?state=all",
+    "/runs",
+    "/runs?status=in_doubt",
+    "/services",
+    "/services?focus=component:default/web&hops=2",
+    "/services?q=web",
+    "/rules",
+    "/rules/shop/down",
+    "/runbooks/shop/mend",
+    "/limits",
+    "/ledger",
+    "/ledger/0",
+    "/dead-letters",
+    "/sources",
+    "/measures",
+    "/settings",
+    "/stop",
+    "/palette.json",
+)
+
+
+class Browser:
+    """A browser without scripts: cookies, redirects, and forms with what stands in them."""
+
+    def __init__(self, node: Served) -> None:
+        api = create_app(node.node)
+        hosts = lambda: node.node.settings.server.hosts  # noqa: E731
+        front = Front(Hooks(node.node), api, hosts, Console(node.node, api))
+        self.client = httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(front, raise_app_exceptions=True), base_url="http://localhost"
+        )
+        self.node = node
+
+    async def enter(self, name: str = "ana", *roles: str) -> None:
+        token = await self.node.person(name, *(roles or ("admin",)))
+        answer = await self.client.post("/sign-in", data={"token": token, "next": "/"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/"), answer.text
+
+    async def see(self, path: str, status: int = 200) -> str:
+        answer = await self.client.get(path)
+        assert answer.status_code == status, (path, answer.status_code, answer.text[:2_000])
+        return answer.text
+
+    async def word(self) -> str:
+        return re.search(r'name="word" value="([0-9a-f]{64})"', await self.see("/settings")).group(1)
+
+    async def send(self, path: str, **fields: str) -> httpx2.Response:
+        return await self.client.post(path, data={"word": await self.word(), **fields})
+
+
+@asynccontextmanager
+async def browser(*roles, files=HOME):
+    node = Served(files)
+    await node.start()
+    found = Browser(node)
+    try:
+        await found.enter("ana", *roles)
+        for rule in node.engine.world.configuration.rulebook.rules:
+            if rule != "shop/seen":
+                await grant(node, rule)
+        yield found
+    finally:
+        await found.client.aclose()
+        await node.engine.stop()
+
+
+async def grant(node: Served, rule: str) -> None:
+    at = node.clock.now()
+    wanted = Grant(
+        id="grt_test", rule=rule, level="approve", at=at, until_at=after_ms(at, 3_600_000), by="", reason="test",
+        environment="staging",
+    )  # fmt: skip
+    made = await node.engine.limits.grant(ADMIN, wanted)
+    assert isinstance(made, Grant), made
+
+
+async def fired(found: Browser, *names: str, service: str = "web", **labels: str) -> None:
+    """An alert through the hook, decided."""
+    body = alerts(*names, service=service)
+    for one in body["alerts"]:
+        one["labels"] |= labels
+    token = await found.node.hook_token("default")
+    async with found.node.client(token) as sender:
+        assert (await sender.post("/hooks/alertmanager", json=body)).status_code == 202
+
+
+async def waiting(found: Browser) -> str:
+    """The id of the first approval that waits."""
+
+    async def pending():
+        page = await found.node.store.find("approval", {"state": "pending"})
+        return page.items[0].id if page.items else None
+
+    return await found.node.until(pending)
+
+
+# Coming in.
+
+
+async def test_without_a_session_every_page_leads_to_the_sign_in():
+    async with browser() as found:
+        await found.client.post("/sign-out", data={"word": await found.word()})
+        for method, path, _ in PAGES:
+            answer = await found.client.request(method, path.replace("{", "").replace("}", "").replace(":path", ""))
+            assert answer.status_code == 303, path
+            assert answer.headers["location"].startswith("/sign-in"), path
+
+
+async def test_who_asked_for_a_page_is_led_back_there_and_nowhere_else():
+    async with browser() as found:
+        await found.client.post("/sign-out", data={"word": await found.word()})
+        answer = await found.client.get("/decisions?verdict=ask")
+        assert answer.headers["location"] == "/sign-in?next=%2Fdecisions%3Fverdict%3Dask"
+        token = found.node.tokens["ana"]
+        for where, led in (
+            ("/decisions?verdict=ask", "/decisions?verdict=ask"),
+            ("https://elsewhere.example/", "/"),
+            ("//elsewhere.example/", "/"),
+            ("/\\elsewhere.example", "/"),
+            ("", "/"),
+        ):
+            answer = await found.client.post("/sign-in", data={"token": token, "next": where})
+            assert answer.headers["location"] == led
+
+
+@pytest.mark.parametrize("text", ["", "wk_nobody_knows", "x" * 5_000, "wk_" + "0" * 24 + "_wrong"])
+async def test_a_wrong_token_is_refused_in_words(text):
+    async with browser() as found:
+        await found.client.post("/sign-out", data={"word": await found.word()})
+        answer = await found.client.post("/sign-in", data={"token": text})
+        assert answer.status_code == 403
+        assert "the token is unknown, expired or revoked" in answer.text
+        assert "set-cookie" not in answer.headers
+
+
+async def test_a_hook_token_opens_no_session():
+    async with browser() as found:
+        token = await found.node.hook_token("default")
+        answer = await found.client.post("/sign-in", data={"token": token})
+        assert answer.status_code == 403
+        assert "can only post to its hook" in answer.text
+
+
+async def test_the_cookie_is_kept_from_scripts_and_other_sites_and_ends_with_its_token():
+    async with browser() as found:
+        answer = await found.client.post("/sign-in", data={"token": found.node.tokens["ana"]})
+        cookie = answer.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=lax" in cookie
+        assert f"max-age={SESSION_MS // 1000}" in cookie
+        stored = (await found.node.store.find("session")).items
+        text = cookie.partition("=")[2].partition(";")[0]
+        assert stored
+        assert all(text.partition(".")[2] not in row.body.decode().lower() for row in stored)
+        identities = found.node.engine.identities
+        for token in list(identities.tokens.values()):
+            await identities.revoke(ADMIN, token.id, "lost")
+        assert (await found.client.get("/")).headers["location"] == "/sign-in"
+
+
+async def test_a_restart_signs_nobody_out_and_signing_out_ends_the_session():
+    async with browser() as found:
+        again = Served(found.node.files, found.node.store)
+        await found.node.engine.stop()
+        await again.engine.start()
+        other = Browser(again)
+        try:
+            other.client.cookies = found.client.cookies
+            assert "Signed in on" in await other.see("/settings")
+            kept = dict(other.client.cookies)
+            await other.client.post("/sign-out", data={"word": await other.word()})
+            other.client.cookies.update(kept)
+            assert (await other.client.get("/")).status_code == 303
+        finally:
+            await other.client.aclose()
+            await again.engine.stop()
+
+
+# What a form may do.
+
+
+@pytest.mark.parametrize(("method", "path", "_page"), [one for one in PAGES if one[0] == "POST"])
+async def test_no_form_is_taken_without_the_word_of_our_own_page(method, path, _page):
+    async with browser() as found:
+        where = path.replace("{kind}", "holds").replace("{identity}", "x").replace("{act}", "pause")
+        for data in ({}, {"word": "0" * 64}):
+            answer = await found.client.request(method, where, data=data)
+            assert answer.status_code == 403, where
+            assert "Reload the page and try again" in answer.text
+        assert not found.node.engine.world.stops
+
+
+async def test_a_form_that_a_page_elsewhere_sends_is_refused_even_with_the_word():
+    async with browser() as found:
+        data = {"word": await found.word(), "scope": "everything"}
+        answer = await found.client.post("/stop", data=data, headers={"Sec-Fetch-Site": "cross-site"})
+        assert answer.status_code == 403
+        assert not found.node.engine.world.stops
+
+
+async def test_the_api_takes_a_session_for_looking_and_for_acts_only_with_the_word():
+    async with browser() as found:
+        assert (await found.client.get("/api/v1/whoami")).json()["channel"] == "session"
+        answer = await found.client.post("/api/v1/stops", json={})
+        assert (answer.status_code, answer.json()["title"]) == (403, "not from our page")
+        headers = {"X-Watchkeeper-Form": await found.word()}
+        assert (await found.client.post("/api/v1/stops", json={}, headers=headers)).status_code in {200, 201}
+        assert (await found.client.post("/api/v1/whoami/token", json={}, headers=headers)).status_code == 403
+
+
+async def test_stopping_from_the_page_withholds_and_says_so_on_every_page():
+    async with browser() as found:
+        shown = await found.see("/stop")
+        assert "Stop 0 runs and 1 rule" in shown
+        answer = await found.send("/stop", scope="everything", reason="smoke in the room")
+        assert answer.status_code == 303
+        stop = next(iter(found.node.engine.world.stops.values()))
+        assert (stop.by, stop.reason) == ("ana", "smoke in the room")
+        for path in ("/", "/incidents", "/ledger"):
+            page = await found.see(path)
+            assert "stopped everything" in page
+            assert "smoke in the room" in page
+        assert "smoke in the room" in await found.see(f"/limits/stops/{stop.id}/lift")
+        assert (await found.send(f"/limits/stops/{stop.id}/lift", reason="")).status_code == 400
+        assert found.node.engine.world.stops
+        await found.send(f"/limits/stops/{stop.id}/lift", reason="only toast")
+        assert not found.node.engine.world.stops
+        assert "stopped everything" not in await found.see("/")
+
+
+async def test_a_part_is_stopped_by_name_and_nothing_without_one():
+    async with browser() as found:
+        await found.send("/stop", scope="choose", by="system", value=" ")
+        assert not found.node.engine.world.stops
+        await found.send("/stop", scope="choose", by="system", value="system:default/shop")
+        assert next(iter(found.node.engine.world.stops.values())).scope.system == "system:default/shop"
+
+
+async def test_a_hold_and_a_freeze_are_set_and_lifted_from_the_page():
+    async with browser() as found:
+        await found.send(
+            "/limits", **{"for": "1h"}, kind="hold", by="entity", value="component:default/web", reason="me"
+        )
+        await found.send("/limits", **{"for": "1h"}, kind="freeze", by="environment", value="staging", reason="sale")
+        page = await found.see("/limits")
+        assert "2 limits are in force" in page
+        hold, freeze = next(iter(found.node.engine.world.holds)), next(iter(found.node.engine.world.freezes))
+        for path in (f"/limits/holds/{hold}/lift", f"/limits/freezes/{freeze}/lift"):
+            await found.see(path)
+            await found.send(path, reason="over")
+        assert "Nothing is held back." in await found.see("/limits")
+
+
+async def test_an_approval_is_given_for_what_was_shown_and_a_changed_one_says_so():
+    async with browser() as found:
+        await fired(found, "Down")
+        name = await waiting(found)
+        page = await found.see(f"/approvals/{name}")
+        assert "Approve 1 target" in page
+        assert "Bound to what you see." in page
+        digest = re.search(r'name="digest" value="([0-9a-f]+)"', page).group(1)
+        answer = await found.send(f"/approvals/{name}/approve", digest="0" * len(digest))
+        assert answer.status_code == 409
+        assert "it changed since you looked" in answer.text
+        assert found.node.action.sent == []
+        answer = await found.send(f"/approvals/{name}/approve", digest=digest, comment="go")
+        assert answer.status_code == 303
+        await found.node.until(lambda: len(found.node.action.sent) == 2)
+        ended = await found.see(f"/approvals/{name}")
+        assert "Approved" in ended
+        assert "go" in ended
+
+
+async def test_a_viewer_sees_no_button_and_may_press_none():
+    async with browser("viewer") as found:
+        await fired(found, "Down")
+        name = await waiting(found)
+        page = await found.see(f"/approvals/{name}")
+        assert "Approve 1 target" not in page
+        assert "you need the role approver" in page
+        digest = found.node.engine.world.approvals[name].binding
+        answer = await found.send(f"/approvals/{name}/approve", digest=digest)
+        assert answer.status_code == 403
+        assert "needs the role" in answer.text
+        assert (await found.send("/stop", scope="everything")).status_code == 403
+        assert not found.node.engine.world.stops
+
+
+async def test_an_incident_takes_a_comment_and_a_hold():
+    async with browser() as found:
+        await fired(found, "Down")
+        await waiting(found)
+        incident = (await found.node.store.find("incident")).items[0].id
+        await found.send(f"/incidents/{incident}/comment", comment="looking at the pool size")
+        await found.send(
+            f"/incidents/{incident}/hold", entity="component:default/web", **{"for": "30m"}, comment="mine"
+        )
+        page = await found.see(f"/incidents/{incident}")
+        assert "looking at the pool size" in page
+        assert [hold.reason for hold in found.node.engine.world.holds.values()] == ["mine"]
+
+
+async def test_feedback_on_a_decision_is_recorded_once():
+    async with browser() as found:
+        await fired(found, "Down")
+        await waiting(found)
+        decision = (await found.node.store.find("decision")).items[0].id
+        assert (await found.send(f"/decisions/{decision}/feedback", says="helpful")).status_code == 303
+        assert len((await found.node.store.find("feedback")).items) == 1
+
+
+async def test_the_ledger_is_verified_from_the_page_and_against_what_was_kept():
+    async with browser() as found:
+        await fired(found, "Down")
+        await waiting(found)
+        note = (await found.client.get("/api/v1/ledger/checkpoint")).json()["note"]
+        answer = await found.send("/ledger/verify", against=note)
+        assert "The record is whole." in answer.text
+        assert "the ledger goes on from" in answer.text
+        answer = await found.send("/ledger/verify", against=note.replace("watchkeeper/test", "watchkeeper/else"))
+        assert "The record is not whole." in answer.text
+
+
+# What a page says.
+
+
+@pytest.mark.parametrize("path", PLACES)
+async def test_every_page_reads_on_an_empty_node_and_after_a_repair(path):
+    async with browser() as found:
+        await found.see(path)
+        await fired(found, "Down")
+        name = await waiting(found)
+        digest = found.node.engine.world.approvals[name].binding
+        await found.send(f"/approvals/{name}/approve", digest=digest)
+        await found.node.until(lambda: len(found.node.action.sent) == 2)
+        page = await found.see(path)
+        if path != "/palette.json":
+            assert page.count("<h1") == 1
+            assert "style=" not in page
+            assert not re.search(r"<script(?! src=)", page)
+
+
+async def test_each_thing_has_its_page():
+    async with browser() as found:
+        await fired(found, "Down", "Nowhere")
+        name = await waiting(found)
+        digest = found.node.engine.world.approvals[name].binding
+        await found.send(f"/approvals/{name}/approve", digest=digest)
+        await found.node.until(lambda: len(found.node.action.sent) == 2)
+        for kind, place, more in (
+            ("incident", "incidents", ("/trail", "/comment", "/hold", "/escalate")),
+            ("alert", "alerts", ()),
+            ("decision", "decisions", ("/situation", "/replay", "?only=decided")),
+            ("run", "runs", ("/cancel", "/close")),
+            ("approval", "approvals", ()),
+        ):
+            for row in (await found.node.store.find(kind)).items:
+                for end in ("", *more):
+                    await found.see(f"/{place}/{row.id}{end}")
+
+
+async def test_what_is_not_there_is_a_page_that_says_so():
+    async with browser() as found:
+        for path in ("/nowhere", "/runs/run_none", "/decisions/x", "/incidents/x", "/rules/shop/none", "/ledger/99999"):
+            answer = await found.client.get(path)
+            assert answer.status_code in {400, 404}, (path, answer.status_code)
+            assert "To Now" in answer.text
+
+
+async def test_every_answer_carries_the_policy_and_no_page_is_stored():
+    async with browser() as found:
+        for path in ("/", "/sign-in", "/static/console.css", "/nowhere", "/palette.json"):
+            headers = (await found.client.get(path)).headers
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "script-src 'self'" in policy
+            assert "frame-ancestors 'none'" in policy
+            assert "unsafe" not in policy
+            assert headers["x-content-type-options"] == "nosniff"
+        assert (await found.client.get("/")).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("name", ["../app.py", "..%2fapp.py", ".hidden", "none.css", "a/b"])
+async def test_only_our_own_files_are_given_out(name):
+    async with browser() as found:
+        assert (await found.client.get(f"/static/{name}")).status_code in {303, 404}
+
+
+class Reads(HTMLParser):
+    """What a browser would make of a page: tags with their attributes."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str]]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_hostile_text_stays_text_everywhere(text):
+    rule = RULE.format(name="any", alert="[Down, Hostile]", ceiling="approve")
+    async with browser(files={**HOME, "packs/shop/rules/any.yaml": rule.encode()}) as found:
+        await fired(found, "Hostile", pod=text, severity="critical")
+        name = await waiting(found)
+        incident = (await found.node.store.find("incident")).items[0].id
+        alert = (await found.node.store.find("alert")).items[0].id
+        decision = (await found.node.store.find("decision")).items[0].id
+        comment = text.replace("\x00", "") or "x"
+        await found.send(f"/incidents/{incident}/comment", comment=comment[:1_900])
+        await found.send(
+            "/limits", **{"for": "1h"}, kind="hold", by="entity", value="component:default/web", reason=comment[:280]
+        )
+        await found.send("/stop", scope="everything", reason=comment[:280])
+        for path in (
+            *PLACES[:-1],
+            f"/incidents/{incident}",
+            f"/incidents/{incident}/trail",
+            f"/alerts/{alert}",
+            f"/decisions/{decision}",
+            f"/decisions/{decision}/situation",
+            f"/approvals/{name}",
+        ):
+            page = Reads()
+            page.feed(await found.see(path))
+            for tag, attributes in page.tags:
+                assert tag not in {"img", "iframe", "object", "embed", "b0"}, path
+                assert not any(each.startswith("on") for each in attributes), (path, tag, attributes)
+                assert not (attributes.get("href") or "").lower().startswith("javascript"), path
+                if tag == "script":
+                    assert attributes["src"].startswith("/static/"), path
+        page = await found.see(f"/alerts/{alert}")
+        assert "\u202e" not in page
+        assert "49" not in re.findall(r"<code><bdi>(.*?)</bdi></code>", page)

@@ -1,0 +1,130 @@
+"""Drawings: bounded whatever the graph, the same each time, escaped, and inside their own frame."""
+
+import re
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchkeeper.surface.console.draw import gantt, graph, strip
+from watchkeeper.surface.console.draw.svg import text
+from watchkeeper.surface.console.render import zone_of
+
+AT = "2026-03-02T09:00:00Z"
+END = "2026-03-02T09:00:10Z"
+
+
+def nodes(refs, look="healthy"):
+    return {ref: graph.Node(ref=ref, name=ref, fact="fine", look=look, href=f"/services?focus={ref}") for ref in refs}
+
+
+def turned(needs):
+    found = {}
+    for one, others in needs.items():
+        for other in others:
+            found.setdefault(other, []).append(one)
+    return found
+
+
+GRAPHS = st.dictionaries(
+    st.integers(0, 40).map(lambda n: f"n{n}"),
+    st.lists(st.integers(0, 40).map(lambda n: f"n{n}"), max_size=12),
+    max_size=40,
+)
+
+
+@given(GRAPHS, st.integers(1, 3))
+def test_a_picture_is_bounded_counts_what_it_folds_and_joins_only_what_it_shows(needs, hops):
+    needs = {"n0": [], **needs}
+    found = graph.around("n0", needs, turned(needs), hops)
+    shown = [ref for refs in found.layers.values() for ref in refs]
+    assert len(shown) == len(set(shown)) <= graph.NODES_MAX
+    assert all(len(refs) <= graph.LAYER_MAX for refs in found.layers.values())
+    assert "n0" in found.layers[0]
+    assert all(one in shown and other in shown for one, other in found.edges)
+    reached, edge = {"n0"}, {0: ["n0"]}
+    for table in (needs, turned(needs)):
+        edge = ["n0"]
+        for _ in range(hops):
+            edge = [other for one in edge for other in table.get(one, ()) if other not in reached]
+            reached |= set(edge)
+    assert len(shown) + sum(found.folded.values()) == len(reached)
+    drawn = str(graph.draw(found, nodes(shown), "n0"))
+    assert drawn.count("<a ") == len(shown)
+    assert found == graph.around(
+        "n0", {key: list(value) for key, value in reversed(needs.items())}, turned(needs), hops
+    )
+
+
+def test_five_thousand_callers_are_one_counted_pill():
+    needs = {f"c{n}": ["db"] for n in range(5_000)}
+    found = graph.around("db", needs, turned(needs), 1)
+    assert found.folded == {-1: 5_000 - graph.LAYER_MAX}
+    drawn = str(graph.draw(found, nodes([ref for refs in found.layers.values() for ref in refs]), "db"))
+    assert "+ 4,991 more callers" in drawn
+    assert len(drawn) < 20_000
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_everything_lies_inside_the_frame(upright):
+    rng = Random(7)
+    needs = {f"n{i}": [f"n{rng.randrange(30)}" for _ in range(3)] for i in range(30)}
+    found = graph.around("n0", needs, turned(needs), 2)
+    shown = [ref for refs in found.layers.values() for ref in refs]
+    drawn = str(graph.draw(found, nodes(shown, "unhealthy"), "n0", upright=upright))
+    width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups())
+    for x, y in re.findall(r'<rect x="([\d.]+)" y="([\d.]+)"', drawn):
+        assert 0 <= float(x) <= width - graph.WIDE
+        assert 0 <= float(y) <= height - 30
+
+
+def test_a_name_is_escaped_and_clipped():
+    drawn = str(text(0, 0, '<script>"&' + "x" * 100, most=20))
+    assert "<script>" not in drawn
+    assert "&lt;script&gt;" in drawn
+    assert "…" in drawn
+
+
+def step(**more):
+    return {
+        "id": "drain", "status": "done", "kind": "do", "attempts": 1, "started_at": AT, "ended_at": END, **more
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "fill"),
+    [
+        ({}, "var(--accent-line)"),
+        ({"kind": "verify"}, "var(--ok)"),
+        ({"status": "failed"}, "var(--bad-tint)"),
+        ({"status": "intended", "ended_at": None}, "var(--accent-fill)"),
+    ],
+)
+def test_a_bar_says_by_its_colour_what_the_step_is(more, fill):
+    assert f'fill="{fill}"' in str(gantt.draw([step(**more)], AT, END, open_=False))
+
+
+def test_a_step_that_never_began_has_an_empty_lane_and_an_instant_one_is_still_seen():
+    drawn = str(gantt.draw([step(started_at=None, ended_at=None), step(ended_at=AT)], AT, AT, open_=True))
+    assert drawn.count("<rect") == 1
+    assert 'width="3"' in drawn or 'width="700"' in drawn
+
+
+def test_the_overview_shows_people_as_circles_and_automation_as_squares():
+    drawn = str(
+        strip.draw(
+            [{"name": "Down", "entity": "component:default/web", "place": "", "starts_at": AT, "resolved_at": None}],
+            [{"id": "dec_1", "at": AT, "verdict": "ask", "reason": "<b>"}],
+            [{"id": "run_1", "at": AT, "ended_at": None, "open": True, "runbook": "shop/mend", "status": "running"}],
+            [{"at": AT, "actor": "mira okafor", "sentence": "acknowledged"}],
+            AT,
+            END,
+            zone_of("UTC"),
+        )
+    )
+    assert drawn.count("<circle") == 1
+    assert ">MO</text>" in drawn
+    assert "/decisions/dec_1" in drawn
+    assert "<b>" not in drawn
+    assert "09:00:00" in drawn
