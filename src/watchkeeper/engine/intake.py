@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from watchkeeper.engine.pressure import Pressure
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.world import World
 from watchkeeper.errors import Malformed, Unavailable
@@ -35,6 +36,7 @@ class Intake:
     def __init__(self, scribe: Scribe, world: World, scrubber: Scrubber) -> None:
         self._scribe, self._world, self._scrubber = scribe, world, scrubber
         self.accepted = 0
+        self.pressure = Pressure()
         self.pending = 0
         self.refusal: Callable[[], str] = str  # why nothing more can be taken in; "" while it can
 
@@ -67,6 +69,7 @@ class Intake:
             name=name,
         )
         self.pending += 1
+        self.pressure.came(self._scribe.clock.monotonic_ms(), len(clean))
         outcome = await self._scribe.store.commit(Commit(at=now, accepts=(delivery,)))
         if not isinstance(outcome, Committed):
             self.pending -= 1

@@ -24,6 +24,7 @@ from watchkeeper.correlate.timeline import EventKind
 from watchkeeper.engine.intake import Intake, SignalReader
 from watchkeeper.engine.judge import Judge
 from watchkeeper.engine.mapping import mapped_of
+from watchkeeper.engine.pressure import LESSER_PAUSE_S, only_lesser, urgent_first
 from watchkeeper.engine.records import Note, put
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.witnesses import Witnesses
@@ -38,6 +39,7 @@ log = structlog.get_logger("watchkeeper.pipeline")
 BATCH_MAX: Final = 64
 FAILURES_MAX: Final = 3  # of the pipeline on one delivery, before it becomes a dead letter (SEMANTICS 8)
 IDLE_S: Final = 0.5
+AT_A_STRETCH_S: Final = 0.005  # of taking deliveries apart before others get the loop
 STALE_EVERY_MS: Final = 1_000
 FORGET_AFTER_MS: Final = 86_400_000
 
@@ -92,12 +94,17 @@ class Pipeline:
             self._more.clear()
             deliveries = await self._scribe.store.deliveries(BATCH_MAX)
             self.behind = len(deliveries)
+            pressed = self._intake.pressure.high(self._scribe.clock.monotonic_ms())
+            if pressed:
+                deliveries = urgent_first(deliveries, self._scribe.clock.now())
             async with self.turn:
                 if deliveries:
                     await self._take(deliveries)
                 await self.by_time()
             if not deliveries and not self._urgent:
                 await self._rest()
+            elif pressed and only_lesser(deliveries):
+                await asyncio.sleep(LESSER_PAUSE_S)
 
     async def _rest(self) -> None:
         wait_s = IDLE_S
@@ -111,7 +118,12 @@ class Pipeline:
 
     async def _take(self, deliveries: Iterable[Delivery]) -> None:
         work: list[tuple[Delivery, Commit, dict[str, Alert]]] = []
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + AT_A_STRETCH_S
         for delivery in deliveries:
+            if loop.time() > until_s:  # posts, effects and answers of the disk wait for the loop
+                await asyncio.sleep(0)
+                until_s = loop.time() + AT_A_STRETCH_S
             try:
                 commit, changed = self._relate(delivery, self._reader.read(delivery))
             except WatchkeeperError as unread:
