@@ -26,6 +26,7 @@ from watchkeeper.catalog import annotations
 from watchkeeper.guards import order
 from watchkeeper.home import schema
 from watchkeeper.packs import action, scope
+from watchkeeper.packs import metrics as metrics_
 from watchkeeper.values import SEVERITY_ORDER, duration_text, severity_of
 
 DOCS: Final = Path(__file__).resolve().parent
@@ -114,6 +115,16 @@ def action_table() -> str:
 
 def _scope(names: Mapping[str, str]) -> str:
     return table(("name", "type"), ((code(name), kind) for name, kind in scope.described(names)))
+
+
+def metric_names() -> str:
+    """Every metric that a rule can see, and every field of an SLO."""
+    rows = [(code(f"metrics.{name}"), kind, what) for name, (kind, what) in metrics_.METRICS.items()]
+    rows += [
+        (code(f'slo["NAME"].{name}'), "map of double" if name == "burn" else "double", what)
+        for name, what in metrics_.OF_SLO.items()
+    ]
+    return table(("name", "type", ""), rows)
 
 
 def annotation_table() -> str:
@@ -464,6 +475,9 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "fields-exclusions": fields("exclusions.json"),
     "fields-transactions": fields("transactions.json"),
     "fields-watchkeeper": fields("watchkeeper.json"),
+    "fields-slo": fields("slo.json"),
+    "fields-datasource": fields("datasource.json"),
+    "metric-names": metric_names,
     "verbs": verbs,
     "exits": exits,
     "routes": routes,

@@ -57,6 +57,10 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "breaker": ("state",),
     "brake": ("state",),
     "excluded": ("exclusion", "verdict", "rule"),
+    "looks": ("entity",),
+    "failover": ("service",),
+    "measured": (),
+    "objective": (),
 }
 
 

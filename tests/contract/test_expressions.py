@@ -130,35 +130,62 @@ def test_an_answer_of_another_type_than_expected_is_broken(compiler):
 @pytest.mark.parametrize(
     ("source", "bindings"),
     [
-        ("metrics.mttr > 5", aged_binding(metrics={"mttr": Unknown("read 9 m ago, may be 5 m old")})),
-        ("metrics.mttr > 5", aged_binding(metrics={})),
-        ("metrics.mttr > 5", aged_binding()),
-        ("metrics.mttr > 5", {}),
+        ("metrics.incidents > 5", aged_binding(metrics={"incidents": Unknown("read 9 m ago, may be 5 m old")})),
+        ("metrics.incidents > 5", aged_binding(metrics={})),
+        ("metrics.incidents > 5", aged_binding()),
+        ("metrics.incidents > 5", {}),
         ('dependency["component:db"].health == "up"', aged_binding(dependency={"component:db": Unknown("blind")})),
-        ('metrics.mttr > 5 && alert.severity == "critical"', {"alert": ALERT}),
-        ("[metrics.mttr]", aged_binding(metrics={"mttr": Unknown("old")})),
-        ("metrics", aged_binding(metrics={"mttr": Unknown("old")})),
+        ('metrics.incidents > 5 && alert.severity == "critical"', {"alert": ALERT}),
+        ("[metrics.incidents]", aged_binding(metrics={"incidents": Unknown("old")})),
+        ("slo", aged_binding(slo={"checkout": {"budget_left": Unknown("old")}})),
+        ('slo["checkout"].burn["1h"] > 14.4', aged_binding(slo={"checkout": {"burn": {}}})),
+        ('slo["checkout"].budget_left < 0.1', aged_binding(slo={})),
+        ('metrics.mttr > duration("30m")', aged_binding()),
     ],
 )
 def test_an_input_with_an_age_that_is_not_known_makes_unknown(compiler, source, bindings):
     got = answer(compiler, source, bindings)
     assert isinstance(got, Unknown)
-    assert got.why.startswith(("metrics", "dependency"))
+    assert got.why.startswith(("metrics", "dependency", "slo"))
 
 
 def test_unknown_says_which_input_and_why(compiler):
-    got = answer(compiler, "metrics.mttr > 5", aged_binding(metrics={"mttr": Unknown("read 9 m ago, may be 5 m old")}))
-    assert got == Unknown("metrics.mttr: read 9 m ago, may be 5 m old")
+    got = answer(
+        compiler, "metrics.incidents > 5", aged_binding(metrics={"incidents": Unknown("read 9 m ago, may be 5 m old")})
+    )
+    assert got == Unknown("metrics.incidents: read 9 m ago, may be 5 m old")
 
 
 def test_an_unknown_input_that_cannot_change_the_answer_does_not(compiler):
-    bindings = {"alert": ALERT, **aged_binding(metrics={"mttr": Unknown("old")})}
-    assert answer(compiler, 'alert.severity == "minor" && metrics.mttr > 5', bindings) == Known(False)
-    assert answer(compiler, 'metrics.mttr > 5 || alert.severity == "critical"', bindings) == Known(True)
+    bindings = {"alert": ALERT, **aged_binding(metrics={"incidents": Unknown("old")})}
+    assert answer(compiler, 'alert.severity == "minor" && metrics.incidents > 5', bindings) == Known(False)
+    assert answer(compiler, 'metrics.incidents > 5 || alert.severity == "critical"', bindings) == Known(True)
 
 
 def test_a_known_value_with_an_age_answers(compiler):
-    assert answer(compiler, "metrics.mttr > 5", aged_binding(metrics={"mttr": 6})) == Known(True)
+    assert answer(compiler, "metrics.incidents > 5", aged_binding(metrics={"incidents": 6})) == Known(True)
+
+
+@pytest.mark.parametrize(
+    ("source", "metrics", "value"),
+    [
+        ('metrics.mttr > duration("30m")', {"mttr": timedelta(minutes=30)}, False),
+        ('metrics.mttr > duration("30m")', {"mttr": timedelta(minutes=30, milliseconds=1)}, True),
+        ("metrics.uptime < 0.999", {"uptime": 0.999}, False),
+        ("metrics.uptime < 0.999", {"uptime": 0.998999}, True),
+    ],
+)
+def test_a_metric_has_its_own_type_and_both_sides_of_a_limit(compiler, source, metrics, value):
+    assert answer(compiler, source, aged_binding(metrics=metrics)) == Known(value)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"), [("metrics.mttr > 5", "Duration, int)"), ("metrics.mtr > 1", "in scope: ")]
+)
+def test_a_metric_of_another_type_or_name_does_not_compile(compiler, source, said):
+    with pytest.raises(Malformed) as refused:
+        compiler.compile(source, RULE, "bool")
+    assert said in refused.value.why
 
 
 @pytest.mark.parametrize(
@@ -223,8 +250,8 @@ def test_a_zero_byte_elsewhere_is_no_matter(compiler):
 
 
 def test_one_compiled_expression_serves_many_threads(compiler):
-    expression = compiler.compile('alert.labels.tier == "gold" && metrics.x > 1', NAMES, "bool")
-    bindings = {"alert": ALERT, **aged_binding(metrics={"x": 2})}
+    expression = compiler.compile('alert.labels.tier == "gold" && metrics.incidents > 1', NAMES, "bool")
+    bindings = {"alert": ALERT, **aged_binding(metrics={"incidents": 2})}
     wrong = []
 
     def work():

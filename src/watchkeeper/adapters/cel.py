@@ -32,10 +32,14 @@ UNKNOWN_DEPTH_MAX: Final = 8
 SCOPE_SHOWN_MAX: Final = 24
 SOURCE_SHOWN_CHARS_MAX: Final = 160
 
-# `labels` is a map of text where an absent key is "". `aged` is a map whose missing key is *unknown*, not an error.
+# `labels` is a map of text where an absent key is "". `aged` is a map whose missing key is *unknown*, not an error;
+# `aged double` and its like are single values that may be unknown.
 _TYPES: Final[dict[str, str]] = {
     "labels": "map<string, string>",
     "aged": "map<string, dyn>",
+    "aged int": "int",
+    "aged double": "double",
+    "aged duration": "duration",
     "map": "map<string, dyn>",
     "list": "list<dyn>",
     "string": "string",
@@ -119,7 +123,7 @@ class CelExpression:
             for reference in self.references:
                 if reference[: len(path)] != path:
                     continue
-                found = _unknown(data.get(name), reference[len(path) :], aged=type_name == "aged")
+                found = _unknown(data.get(name), reference[len(path) :], aged=type_name.startswith("aged"))
                 if found is not None:
                     return Unknown(f"{'.'.join(reference)}: {found}")
         why = _STATUS.sub("", _STATUS.sub("", why))

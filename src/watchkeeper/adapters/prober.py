@@ -109,8 +109,10 @@ class NodeProber:
         if not base:
             raise Rejected("promql: no server: give `server`, or the target an attribute `prometheus`")
         url = f"{base.rstrip('/')}/api/v1/query?{urlencode({'query': str(arguments.get('query', ''))})}"
+        bearer = str(arguments.get("bearer", ""))
+        headers = {"Watchkeeper-Actor": "automation", **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
         response = await self._client.request(
-            Request(method="GET", url=url, timeout_ms=timeout_ms, allow=_rule(target, url))
+            Request(method="GET", url=url, timeout_ms=timeout_ms, headers=headers, allow=_rule(target, url))
         )
         try:
             answer = msgspec.json.decode(response.body, type=_Answer)

@@ -26,6 +26,7 @@ FIXED: Final = (
     "honours",
     "status-probe",
     "redundancy",
+    "active-in",
 )
 KNOWN: Final = (*FIXED, "instance")
 MISSPELT_RATIO_MIN: Final = 0.8  # so near to a known name that it was probably meant
@@ -59,6 +60,7 @@ def read_annotations(metadata: Fields) -> dict[str, Any]:
         "honours": reader.honours(),
         "status_probe": reader.word("status-probe"),
         "redundancy": reader.redundancy(),
+        "active_in": reader.word("active-in"),
     }
     found["address"] = reader.address(found["attrs"])
     reader.agree(found["reach"], found["address"], found["attrs"])

@@ -71,7 +71,7 @@ class Entity(Struct, frozen=True, kw_only=True):
 
     `depends_on` and `dependency_of` are as declared; the graph joins them. `system` falls back to that of the
     entity this is a part of. `sla_ppm` is None where nobody promised anything. `address` names the attributes
-    whose value may be dialled. `keys` holds every `watchkeeper.dev/` annotation as written, by its full name.
+    whose value may be dialled. `active_in` is the region that serves now, of a service that is active in one. `keys` holds every `watchkeeper.dev/` annotation as written, by its full name.
     `digest` covers all fields but the place (`file`, `line`).
     """
 
@@ -112,6 +112,7 @@ class Entity(Struct, frozen=True, kw_only=True):
     digest: str = ""
     file: str = ""
     line: int = 0
+    active_in: str = ""
 
 
 def digest_of(entity: Entity) -> str:

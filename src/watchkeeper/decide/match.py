@@ -5,6 +5,7 @@ Corroboration and regions are left to the guard of that name: they hold, they do
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final, assert_never
 
@@ -164,6 +165,8 @@ def _shown(value: Any) -> str:
             return TRUE if value else FALSE
         case Instant():
             return rfc3339(value)
+        case timedelta():
+            return duration_text(value // timedelta(milliseconds=1))
         case Mapping():
             return f"{len(value)} names"
         case _:

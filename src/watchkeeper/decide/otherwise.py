@@ -15,7 +15,16 @@ from watchkeeper.decide.decide import decide
 from watchkeeper.decide.decision import ClauseResult, Decision
 from watchkeeper.decide.replay import Cause, Difference, Record, outcomes_compared
 from watchkeeper.guards.autonomy import mode_of
-from watchkeeper.guards.situation import AlertFacts, DependencyState, Health, Members, Proposal, Situation, Target
+from watchkeeper.guards.situation import (
+    AlertFacts,
+    DependencyState,
+    Health,
+    Measured,
+    Members,
+    Proposal,
+    Situation,
+    Target,
+)
 from watchkeeper.guards.words import names_of
 from watchkeeper.packs.rule import Mode, Rule
 
@@ -128,12 +137,18 @@ def _situation(record: Record, now: Meant) -> Situation:
     return replace(
         recorded,
         alert=now.facts,
-        ladder=replace(recorded.ladder, ceiling=fresh.ladder.ceiling, risk_ceiling=fresh.ladder.risk_ceiling),
+        ladder=replace(
+            recorded.ladder,
+            ceiling=fresh.ladder.ceiling,
+            risk_ceiling=fresh.ladder.risk_ceiling,
+            review=fresh.ladder.review,
+        ),
         dependencies=tuple(_dependency(each, known.get(each.ref)) for each in fresh.dependencies),
         members=_members(recorded.members, fresh.members),
         breakers=recorded.breakers if _same_pack(record, now) else (),
         groups_seen=recorded.groups_seen if now.rule.corroborate is not None else (),
         regions=tuple(regions[name] for name in wanted if name in regions),
+        budget=_budget(recorded.budget, fresh.budget),
         **{name: getattr(fresh, name) for name in BY_CONFIGURATION},
     )
 
@@ -142,6 +157,13 @@ def _same_pack(record: Record, now: Meant) -> bool:
     """A breaker is that of one version of a pack: another version begins with closed ones."""
     before = record.proposal
     return before is None or (before.pack, before.pack_version) == (now.proposal.pack, now.proposal.pack_version)
+
+
+def _budget(recorded: Measured | None, fresh: Measured | None) -> Measured | None:
+    """The reading of then, against the floor of now where it is of the same objective; none where none is declared now."""
+    if recorded is None or fresh is None:
+        return None
+    return replace(recorded, limit=fresh.limit) if fresh.name == recorded.name else recorded
 
 
 def _dependency(fresh: DependencyState, recorded: DependencyState | None) -> DependencyState:
@@ -177,6 +199,9 @@ def _lacking(recorded: Situation, before: Proposal, was: Meant, now: Meant) -> I
     unread = sorted(each.ref for each in now.situation.dependencies if each.ref not in known)
     if unread:
         yield f"The health of {names_of(unread)} was not recorded."
+    wanted = now.situation.budget
+    if wanted is not None and recorded.budget is None:
+        yield f"The error budget of {wanted.name} was not recorded."
     yield _counted(recorded, was, now)
     yield _witnessed(recorded, was, now)
     if was.facts.entity != now.facts.entity or was.parents != now.parents:

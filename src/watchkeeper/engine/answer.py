@@ -25,6 +25,7 @@ _LISTED_BY: Final = {  # the verb that lists what a plural does not name
     "identity": "wk identity",
     "service": "wk catalog",
     "situation": "wk decisions",
+    "slo": "wk slo",
     "stop": "wk status",
     "token": "wk token",
 }

@@ -26,7 +26,7 @@ from watchkeeper.guards.situation import AlertFacts, Target
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.packs.expression import Answer, Broken, Expression, Known, Unknown
 from watchkeeper.packs.rule import Per, Rule
-from watchkeeper.packs.scope import AGED
+from watchkeeper.packs.scope import AGED_ROOTS
 from watchkeeper.packs.template import expressions_in
 from watchkeeper.values import Instant
 
@@ -211,7 +211,7 @@ class Book:
 
 
 def _reads(expressions: Iterable[Expression]) -> bool:
-    return any(path[0] in AGED for expression in expressions for path in expression.references)
+    return any(path[0] in AGED_ROOTS for expression in expressions for path in expression.references)
 
 
 def _as_recorded(rule: Rule, record: Record | None) -> Rule | CannotJudge:

@@ -33,7 +33,10 @@ from watchkeeper.engine.judge import Judge, Opening
 from watchkeeper.engine.lease import Lease
 from watchkeeper.engine.limits import Limits
 from watchkeeper.engine.mapping import mapped_of
+from watchkeeper.engine.measured import MeasuredInputs
+from watchkeeper.engine.measuring import Measuring
 from watchkeeper.engine.moments import RunMoments
+from watchkeeper.engine.objectives import Objectives
 from watchkeeper.engine.outbox import Outbox, messages
 from watchkeeper.engine.outputs import Outputs
 from watchkeeper.engine.perform import Leaser, StepPerformer
@@ -108,8 +111,11 @@ class Engine:
         self.sequencer = sequencer
         self.world = World(configuration)
         self.correlation = Correlation()
-        self.situations = Situations(self.world)
+        self.measuring = Measuring(self.scribe, self.world)
+        self.objectives = Objectives(self.scribe, self.world, self.measuring, prober, leaser)
         self.witnesses = Witnesses(self.world)
+        inputs = MeasuredInputs(self.scribe, self.world, self.measuring, self.objectives)
+        self.situations = Situations(self.world, inputs, self.witnesses)
         self.outputs = Outputs()
         self.outbox = Outbox(store, clock, channels)
         self.identities = Identities(self.scribe)
@@ -161,7 +167,7 @@ class Engine:
             self.pipeline.now,
             lambda: sum(1 for each in self.identities.identities.values() if each.human),
         )
-        self.watching = Watching(self.scribe, self.world, self.pipeline, prober)
+        self.watching = Watching(self.scribe, self.world, self.pipeline, prober, self.measuring, self.witnesses)
         self.incidents = Incidents(self.scribe, self.correlation, self.tell)
         self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files, aside)
         self.sweeper = Sweeper(self.scribe, clock, self.world, self.correlation)
@@ -199,6 +205,8 @@ class Engine:
         await self.sessions.load()
         await self.taken.load()
         await self.breakers.load()
+        await self.measuring.load()
+        await self.objectives.load()
         await self.outbox.load()
         await self.taken.runs()
         self._let_go()
@@ -211,6 +219,8 @@ class Engine:
             ("sequencer", self.sequencer.work()),
             ("ticker", self._tick()),
             ("watching", self.watching.work()),
+            ("measuring", self.measuring.work()),
+            ("objectives", self.objectives.work()),
             ("lease", self.lease.keep()),
             ("sweeper", self.sweeper.work()),
             ("room", self.room.work()),
@@ -465,6 +475,7 @@ class Engine:
         async with self.pipeline.turn:
             await self._map_again()
         self.watching.configure()
+        self.measuring.configured()
         await self._lapse_approvals()
         await self.pipeline.rejudge_all("the configuration changed")
 

@@ -4,6 +4,7 @@
 situation was read at, claims the limits, and opens the run. When the world moved in between, it is decided afresh.
 """
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final, Protocol
@@ -44,7 +45,7 @@ from watchkeeper.packs.rule import Mode, Per, Rule
 from watchkeeper.packs.runbook import Runbook
 from watchkeeper.ports import Append, Claim, Commit, Committed, Put, Refused
 from watchkeeper.report.notices import Notice, NoticeKind
-from watchkeeper.values import EPOCH, Instant, after_ms, canonical, id_from
+from watchkeeper.values import EPOCH, Instant, after_ms, canonical, id_from, ms_between
 
 log = structlog.get_logger("watchkeeper.judge")
 
@@ -53,6 +54,7 @@ UNMAPPED: Final = "unmapped"  # stands for the rule in the decision on an alert 
 BROKEN_AGAIN_MS: Final = 60_000  # a rule that broke is judged again so much later
 AUTOMATION: Final = "automation"
 NOTHING: Final[Mapping[str, Any]] = {}
+MEASURED_AGAIN_MS: Final = 60_000  # a metric moves by itself: a rule on one is looked at again while its alert fires
 NOT_TOLD: Final[Mapping[str, str]] = {}
 
 
@@ -174,6 +176,8 @@ class Judge:
                     found.append((rule, row))
                 case Missed(why=Miss.TOO_EARLY, again_at=again_at) if again_at is not None:
                     self._seats.again(alert.id, again_at)
+                case Missed(why=Miss.CLAUSE | Miss.UNKNOWN) if rule.name in self._situations.configuration.measured:
+                    self._seats.again(alert.id, _turn(alert.id, now))
                 case _:
                     pass
         found.sort(key=lambda pair: (-pair[0].priority, pair[0].name))
@@ -673,6 +677,12 @@ class Judge:
         if last is None or not last.run or last.unstarted:
             return None
         return LastRun(acting=last.run in self._world.runs, ended_at=last.run_ended_at, effect_at=last.effect_at)
+
+
+def _turn(alert: str, now: Instant) -> Instant:
+    """The alert's next turn: one each MEASURED_AGAIN_MS, whenever and however often it is asked for."""
+    own_ms = zlib.crc32(alert.encode()) % MEASURED_AGAIN_MS
+    return after_ms(now, MEASURED_AGAIN_MS - (ms_between(EPOCH, now) - own_ms) % MEASURED_AGAIN_MS)
 
 
 def told_as(notice: Notice) -> str:

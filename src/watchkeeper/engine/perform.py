@@ -261,6 +261,7 @@ class StepPerformer:
             healthy=state.healthy,
             undo=command.undo,
             healed_by_itself=result is Result.HEALTHY and not machine.effects_before(live.run, command.path),
+            good_at=state.row_at if result is Result.HEALTHY else None,
         )
 
     async def probe(self, live: Live, command: Probe) -> Event:

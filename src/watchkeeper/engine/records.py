@@ -17,9 +17,11 @@ from watchkeeper.guards.situation import Freeze, Hold, Proposal, Situation, Stop
 from watchkeeper.home.exclusion import Exclusion
 from watchkeeper.learn.brake import Brake
 from watchkeeper.learn.breaker import Circuit
+from watchkeeper.learn.failover import Failover
+from watchkeeper.learn.looks import Day
 from watchkeeper.ports import Put, Row
 from watchkeeper.signals.signal import DeadLetter, Signal
-from watchkeeper.values import Instant
+from watchkeeper.values import Instant, Window
 
 Document = TypeVar("Document", bound=Struct)
 
@@ -145,6 +147,32 @@ class HealthRecord(Struct, frozen=True, kw_only=True):
     every_ms: int = 60_000
 
 
+class NodeTimes(Struct, frozen=True, kw_only=True):
+    """Since when this node keeps count, when it last said that it lives, and the stretches in which it did not."""
+
+    id: str
+    since_at: Instant
+    alive_at: Instant
+    gaps: tuple[Window, ...] = ()
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """The last word of an objective's source. `definition` is the objective's digest: another one's numbers are not ours.
+
+    `counts` are window -> [bad, total], in thousandths of what the source counts; of windows that held nothing none.
+    `at` is when they were read, None when they never were; `why` what went wrong at the last try. `spent_at`: since when
+    the budget is spent.
+    """
+
+    id: str
+    definition: str
+    at: Instant | None = None
+    counts: dict[str, tuple[int, int]] = {}
+    why: str = ""
+    tried_at: Instant | None = None
+    spent_at: Instant | None = None
+
+
 class Note(Struct, frozen=True, kw_only=True):
     """A person's words on an incident or a run. `kind`: note, acknowledged, resolved, closed or escalated."""
 
@@ -267,6 +295,10 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Activation: ("activation", lambda _: {"state": "recorded"}),
     FileBlob: ("file", lambda _: {}),
     HealthRecord: ("health", lambda x: {"entity": x.entity}),
+    Day: ("looks", lambda x: {"entity": x.entity}),
+    Failover: ("failover", lambda x: {"service": x.service}),
+    NodeTimes: ("measured", lambda _: {}),
+    Reading: ("objective", lambda _: {}),
     Note: ("note", lambda x: {"subject": x.subject}),
     Tombstone: ("tombstone", lambda x: {"kind": x.kind}),
     Swept: ("swept", lambda _: {}),

@@ -64,6 +64,10 @@ class Scribe:
         )  # grows over restarts, so an old Last-Event-ID is seen as old
         self._watchers: set[asyncio.Queue[Change | None]] = set()
         self.versions: dict[str, int] = {}
+        # What in this process keeps count of documents of a kind: told each one that was written (with the position of
+        # its commit: answers may be heard in another order), and the id of each one dropped.
+        self.heard: dict[str, Callable[[Put, int], None]] = {}
+        self.dropped: dict[str, Callable[[str], None]] = {}
 
     def new_id(self, prefix: str, at: Instant | None = None) -> str:
         return id_new(prefix, at or self.clock.now(), self._dice(10))
@@ -92,6 +96,12 @@ class Scribe:
             for key, number in outcome.versions.items():  # answers may be heard in another order than they were written
                 self.versions[key] = max(number, self.versions.get(key, 0))
             self._announce(commit.puts)
+            for each in commit.puts:
+                if (hear := self.heard.get(each.kind)) is not None:
+                    hear(each, outcome.position)
+            for gone in commit.drops:
+                if (let_go := self.dropped.get(gone.kind)) is not None:
+                    let_go(gone.id)
         return outcome
 
     def _announce(self, puts: tuple[Put, ...]) -> None:

@@ -14,6 +14,8 @@ from watchkeeper.catalog import graph
 from watchkeeper.catalog.availability import can_meet
 from watchkeeper.catalog.catalog import by_annotation, by_ref
 from watchkeeper.decide.target import NoTarget, Subject, bind_target, target_from, targets_of
+from watchkeeper.engine.measured import MeasuredInputs, unmeasured
+from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
 from watchkeeper.guards.cover import covers
 from watchkeeper.guards.situation import (
@@ -53,8 +55,11 @@ ELSEWHERE: Final = "another run"  # has, or will have, the trial of a breaker th
 class Situations:
     """Builds situations over one world. Caches what only the configuration decides, by its digest."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(
+        self, world: World, measured: MeasuredInputs | None = None, witnesses: Witnesses | None = None
+    ) -> None:
+        """Without `measured` nothing is: metrics are unknown, and a budget is only named."""
+        self._world, self._measured, self._witnesses = world, measured, witnesses
         self._cached_for = ""
         self._blast: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._needs: dict[str, tuple[Need, ...]] = {}
@@ -211,12 +216,23 @@ class Situations:
             unknown_clause=unknown_clause,
             broken_clause=broken_clause,
             answered=answered,
+            budget=self._measured.budget(targets) if self._measured is not None else unmeasured(configuration, targets),
             local_allowed=all(_local(configuration, each.environment) for each in targets if each.production),
         )
 
     def bindings(self, facts: AlertFacts | None, target: Target | None, now: Instant) -> dict[str, Any]:
         """What a rule's expressions see."""
-        found: dict[str, Any] = {"now": now, **aged_binding(probe=self._probes(now), dependency=self._probes(now))}
+        probes = self._probes(now)
+        found: dict[str, Any] = {
+            "now": now,
+            **aged_binding(
+                metrics=self._measured.metrics(target) if self._measured is not None else None,
+                slo=self._measured.slos() if self._measured is not None else None,
+                probe=probes,
+                dependency=probes,
+                region=self._witnesses.regions(now) if self._witnesses is not None else None,
+            ),
+        }
         if facts is not None:
             found["alert"] = alert_binding(
                 labels=facts.labels,
@@ -376,8 +392,15 @@ class Situations:
             found = (MODE_ORDER.index(level), cell, grant.id if grant is not None else "")
             lowest = found if lowest is None or found[0] < lowest[0] else lowest
         at, cell, grant_id = lowest if lowest is not None else (0, rule.name, "")
+        rests = self.configuration.measured.get(rule.name)
+        review = ", ".join(rests.review) if rests is not None and ceiling is Mode.AUTO else ""
         return Ladder(
-            cell=cell, ceiling=ceiling, risk_ceiling=self._risk_ceiling(runbook), granted=MODE_ORDER[at], grant=grant_id
+            cell=cell,
+            ceiling=Mode.APPROVE if review else ceiling,
+            risk_ceiling=self._risk_ceiling(runbook),
+            granted=MODE_ORDER[at],
+            grant=grant_id,
+            review=review,
         )
 
     def _risk_ceiling(self, runbook: Runbook) -> Mode:

@@ -16,9 +16,11 @@ from msgspec.structs import replace
 from watchkeeper.catalog.catalog import by_alias
 from watchkeeper.correlate.alert import Alert, AlertState
 from watchkeeper.engine.action import Prober
+from watchkeeper.engine.measuring import Measuring
 from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.records import HealthRecord, put
 from watchkeeper.engine.scribe import Scribe
+from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
 from watchkeeper.home.settings import Poll
 from watchkeeper.ports import Commit, Put
@@ -39,8 +41,17 @@ RECORD_EVERY_MS: Final = 30_000  # an unchanged health is written so often, so t
 
 
 class Watching:
-    def __init__(self, scribe: Scribe, world: World, pipeline: Pipeline, prober: Prober) -> None:
+    def __init__(
+        self,
+        scribe: Scribe,
+        world: World,
+        pipeline: Pipeline,
+        prober: Prober,
+        measuring: Measuring,
+        witnesses: Witnesses,
+    ) -> None:
         self._scribe, self._world, self._pipeline, self._prober = scribe, world, pipeline, prober
+        self._measuring, self._witnesses = measuring, witnesses
         pipeline.on_beat = self._beat
         self._beats: dict[str, deque[Beat]] = defaultdict(lambda: deque(maxlen=BEATS_KEPT))
         self._since: dict[str, Instant] = {}
@@ -142,6 +153,10 @@ class Watching:
         sample = Sample(probe=poll.probe.name, at=now, seen=_SEEN[seen], detail=why)
         row = self._samples[poll.name]
         row.append(sample)
+        named = by_alias(self._world.configuration.catalog, poll.entity)
+        if named is not None:
+            self._measuring.look(named.ref, poll, _SEEN[seen], now, look.values)
+        self._witnesses.looked(poll.probe, now, blind=seen is Verdict.NOTHING)
         judged = judge(tuple(row), poll.probe, now, self._open_since.get(poll.name))
         await self._say(f"probe {poll.name}", judged.signals[-1:])
         if judged.signals:  # a row that says nothing (blind looks, a first good one) leaves open what is open

@@ -5,7 +5,7 @@ In: every alert as it changes. Out: what corroboration, flapping and topology ma
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from watchkeeper.correlate.alert import Alert, AlertState, state_at
 from watchkeeper.correlate.corroborate import corroborate
@@ -13,8 +13,11 @@ from watchkeeper.correlate.flapping import TRANSITIONS_MAX, flapping
 from watchkeeper.correlate.inhibit import by_topology
 from watchkeeper.engine.world import World
 from watchkeeper.guards.situation import Seen
+from watchkeeper.home.settings import SourceKind
+from watchkeeper.packs.expression import Unknown
 from watchkeeper.packs.rule import Rule
-from watchkeeper.values import Instant, ms_between
+from watchkeeper.signals.sample import Probe
+from watchkeeper.values import Instant, after_ms, duration_text, ms_between
 
 EPISODES_KEPT_MAX: Final = 50  # of one fingerprint: flapping counts transitions in a window, and no more are needed
 REGION_WITHIN_MS: Final = 300_000  # a region that said nothing for so long cannot see
@@ -31,6 +34,9 @@ class Witnesses:
         self._places: dict[str, dict[str, Alert]] = defaultdict(dict)
         self._alerts: dict[str, Alert] = {}
         self._heard: dict[str, Instant] = {}  # region -> when anything came from it
+        self._saw: dict[
+            tuple[str, str], Instant
+        ] = {}  # (source, check of this node) -> until when its last look counts
 
     def saw(self, before: Alert | None, after: Alert | None) -> None:
         """An alert changed; `after` None: it is now known under another id."""
@@ -53,6 +59,19 @@ class Witnesses:
         """A delivery came from a region: it can see."""
         if region:
             self._heard[region] = max(at, self._heard.get(region, at))
+
+    def looked(self, probe: Probe, at: Instant, *, blind: bool) -> None:
+        """A check of this node looked from its region. One that could not look saw nothing: the region ages."""
+        if not blind:
+            self._saw[probe.source, probe.name] = after_ms(at, probe.stale_after_ms)
+            self.heard(probe.region, at)
+
+    def regions(self, now: Instant) -> dict[str, Any]:
+        """`region` of an expression: each region that anything ever came from, `seeing` or unknown."""
+        return {
+            name: "seeing" if ms_between(at, now) <= REGION_WITHIN_MS else Unknown(_silent(name, at, now))
+            for name, at in self._heard.items()
+        }
 
     def forget(self, identity: str) -> None:
         """An alert whose incident is long over."""
@@ -84,12 +103,30 @@ class Witnesses:
         return groups, regions
 
     def _region(self, name: str, alike: Iterable[Alert], now: Instant) -> Seen:
+        """Firing while an alert from there fires that is still seen; quiet while the region sees; else blind. What a probe
+        raised that cannot look any more is not seen: it goes on firing, and says nothing of now.
+        """
+        blinded = False
         for other in alike:
-            if other.region == name and state_at(other, now) is AlertState.FIRING:
-                return Seen(name=name, says="firing", at=other.last_seen_at)
+            if other.region != name or state_at(other, now) is not AlertState.FIRING:
+                continue
+            if not self._sees(other, now):
+                blinded = True
+                continue
+            return Seen(name=name, says="firing", at=other.last_seen_at)
         at = self._heard.get(name)
+        if blinded:
+            return Seen(name=name, says="blind", at=at)
         blind = at is None or ms_between(at, now) > REGION_WITHIN_MS
         return Seen(name=name, says="blind" if blind else "quiet", at=at)
+
+    def _sees(self, alert: Alert, now: Instant) -> bool:
+        """Whether what said so can still look. Others say it again by themselves, or become stale."""
+        source = self._world.configuration.settings.source(alert.source)
+        if source is None or source.kind is not SourceKind.PROBE:
+            return True
+        until_at = self._saw.get((alert.source, alert.labels.get("probe", "")))
+        return until_at is not None and now <= until_at
 
     def flapping(self, alert: Alert, now: Instant) -> str:
         episodes = self._episodes.get((alert.group, alert.fingerprint))
@@ -118,6 +155,10 @@ class Witnesses:
             if name in expectation.names:
                 return f"{expectation.runbook} works on {expectation.target} and expects it ({expectation.run})"
         return ""
+
+
+def _silent(name: str, at: Instant, now: Instant) -> str:
+    return f"nothing came from {name} for {duration_text(ms_between(at, now) // 1000 * 1000)}"
 
 
 Key = TypeVar("Key")

@@ -205,7 +205,9 @@ class Settled(Event, frozen=True, kw_only=True, tag="settled"):
 
 
 class Verified(Event, frozen=True, kw_only=True, tag="verified"):
-    """A verification ended. `healed_by_itself` when the target was healthy before any effect."""
+    """A verification ended. `healed_by_itself` when the target was healthy before any effect. `good_at`: the first look
+    of the row that verified it; None when nothing did.
+    """
 
     path: str
     result: Result
@@ -214,6 +216,7 @@ class Verified(Event, frozen=True, kw_only=True, tag="verified"):
     healthy: int = 0
     undo: bool = False
     healed_by_itself: bool = False
+    good_at: Instant | None = None
 
 
 class Asked(Event, frozen=True, kw_only=True, tag="asked"):

@@ -69,7 +69,7 @@ def autonomy(proposal: Proposal, situation: Situation) -> Finding:
             "grant": ladder.grant,
         },
         names=_NAMES,
-        change="" if mode is Mode.AUTO else _CHANGE[binds],
+        change="" if mode is Mode.AUTO else _REVIEWED if binds == "ceiling" and ladder.review else _CHANGE[binds],
     )
 
 
@@ -81,12 +81,17 @@ _CHANGE: Final = {
 }
 
 
+_REVIEWED: Final = "A reviewed change declares the metric automated (metrics.response in watchkeeper.yaml)."
+
+
 def _words(ladder: Ladder, mode: Mode, binds: str) -> str:
     if mode is Mode.AUTO:
         how = f"granted on record ({ladder.grant})" if ladder.earned is not Mode.AUTO and ladder.grant else "earned"
         return f"The ladder stands at auto, {how}."
     because = {
-        "ceiling": "the rule's own ceiling",
+        "ceiling": f"the rule rests on {ladder.review}, which is for manual review"
+        if ladder.review
+        else "the rule's own ceiling",
         "risk": "the ceiling of its risk class",
         "standing": f"what it has earned here ({clipped(ladder.evidence) or 'no agreement measured yet'})",
         "demotion": f"a demotion ({clipped(ladder.demotion) or 'recorded'})",

@@ -158,7 +158,9 @@ class Clock(Struct, frozen=True, kw_only=True):
 
 
 class Ladder(Struct, frozen=True, kw_only=True):
-    """The four inputs of the effective mode, for one cell (SEMANTICS 4)."""
+    """The four inputs of the effective mode, for one cell (SEMANTICS 4). `review` names the metrics for manual review that
+    lowered the rule's own ceiling to approve.
+    """
 
     cell: str
     ceiling: Mode
@@ -169,6 +171,7 @@ class Ladder(Struct, frozen=True, kw_only=True):
     demoted: Mode | None = None
     demotion: str = ""
     evidence: str = ""
+    review: str = ""
 
 
 class Measured(Struct, frozen=True, kw_only=True):

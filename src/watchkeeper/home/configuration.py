@@ -20,10 +20,14 @@ from watchkeeper.home.load_exclusions import NAME as EXCLUSIONS
 from watchkeeper.home.load_exclusions import load_exclusions
 from watchkeeper.home.load_settings import NAME as SETTINGS
 from watchkeeper.home.load_settings import load_settings
+from watchkeeper.home.load_slos import FOLDER as SLOS
+from watchkeeper.home.load_slos import load_slos
 from watchkeeper.home.load_transactions import NAME as TRANSACTIONS
 from watchkeeper.home.load_transactions import load_transactions
+from watchkeeper.home.measured_rules import Rests, measured_rules
 from watchkeeper.home.reach import Proof, prove, reached
 from watchkeeper.home.settings import Settings
+from watchkeeper.home.slo import Slo
 from watchkeeper.home.transaction import Transaction, ranks, words
 from watchkeeper.packs.expression import Compiler
 from watchkeeper.packs.load import Packs, Reader, load_packs
@@ -44,7 +48,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
     `rules` holds the disabled ones too; the rulebook only what is enabled. `transactions` stand most important first;
     `ranks` maps the entities they cross to their priority, `words` the label values that name one. `proof` says which
-    enabled rule can reach what is excluded.
+    enabled rule can reach what is excluded. `measured` are the enabled rules that rest on metrics.
     """
 
     digest: str
@@ -60,6 +64,8 @@ class Configuration(Struct, frozen=True, kw_only=True):
     ranks: dict[str, int] = {}
     words: dict[str, int] = {}
     proof: Proof = Proof(rules=0, exclusions=0, witnesses=())
+    slos: dict[str, Slo] = {}
+    measured: dict[str, Rests] = {}
 
 
 class Compiled(Struct, frozen=True, kw_only=True):
@@ -108,6 +114,13 @@ def compile_home(
     proof = prove(enabled.values(), exclusions, catalog)
     problems += reached(proof, packs.nodes)
     problems += unseen_labels(enabled.values(), seen_labels, packs.nodes)
+    slos = load_slos(
+        [node for path in sorted(files) if SLOS.fullmatch(path) for node in read(path, files[path], problems)],
+        catalog,
+        settings.metrics,
+        problems,
+    )
+    measured = measured_rules(enabled, slos, settings.metrics, packs.nodes, problems)
     if not unsettled:
         _routed(settings, packs, problems)
         _environments(settings, catalog, problems)
@@ -134,6 +147,8 @@ def compile_home(
         ranks=by_entity,
         words=words(by_entity, catalog),
         proof=proof,
+        slos=slos,
+        measured=measured,
     )
     return Compiled(configuration=configuration, problems=told)
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from watchkeeper.documents import Fields, Node, Problem, refuse_credentials, wrong
 from watchkeeper.home.breakers import FAILURES_KEPT_MAX, BrakeSettings, BreakerSettings
 from watchkeeper.home.limits import Limits, LimitSettings
+from watchkeeper.home.load_metrics import load_metrics
 from watchkeeper.home.load_notify import load_notify
 from watchkeeper.home.load_sources import load_sources
 from watchkeeper.home.settings import (
@@ -61,6 +62,7 @@ def load_settings(documents: Sequence[Node], problems: list[Problem]) -> Setting
         risk_ceilings=_risk_ceilings(fields),
         coverage=_coverage(fields),
         breakers=_breakers(fields),
+        metrics=load_metrics(fields),
     )
     fields.done()
     return settings

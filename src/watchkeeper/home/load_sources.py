@@ -196,6 +196,7 @@ def _poll(fields: Fields, source: Source) -> Poll | None:
         return None
     if timeout_ms > every_ms:
         fields.wrong("timeout", "is longer than `every`: looks would overtake each other")
+    active_in = _active_in(fields, ways[0])
     found = Poll(
         kind=ways[0],
         arguments=_arguments(fields, ways[0]),
@@ -205,11 +206,28 @@ def _poll(fields: Fields, source: Source) -> Poll | None:
         timeout_ms=timeout_ms,
         probe=probe,
         expect=expect if isinstance(expect, dict) else {},
+        active_in=active_in,
     )
     if expect is not None and not isinstance(expect, dict):
         fields.wrong("expect", "expected a mapping such as {status: 200}")
     fields.done()
     return found
+
+
+def _active_in(fields: Fields, way: str) -> tuple[str, str] | None:
+    """Where the answer says which region served it: `{header: X-Region}`, or `{json: region}`."""
+    child = fields.child("active_in")
+    if child is None:
+        return None
+    found = [(place, text) for place in ("header", "json") if (text := child.text(place, most=256))]
+    child.done()
+    if way != "http":
+        fields.wrong("active_in", f"is read from the answer of an http probe, and this is a {way} probe")
+    elif len(found) != 1:
+        fields.wrong("active_in", "expected either a header, such as {header: X-Region}, or a path, {json: region}")
+    else:
+        return found[0]
+    return None
 
 
 def _arguments(fields: Fields, way: str) -> dict[str, Any]:

@@ -31,7 +31,9 @@ class Did(StrEnum):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One noun that differs. `kind` is rule, runbook, pack, exclusion, transaction, entity or setting; `words` say how."""
+    """One noun that differs. `kind` is rule, runbook, pack, action, exclusion, transaction, slo, entity or setting; `words`
+    say how.
+    """
 
     kind: str
     name: str
@@ -86,6 +88,7 @@ def _changes(active: Configuration | None, folder: Configuration) -> Iterator[Ch
     yield from _nouns("action", old.rulebook.actions if old else {}, folder.rulebook.actions)
     yield from _nouns("exclusion", _by_id(old), _by_id(folder))
     yield from _nouns("transaction", _by_name(old), _by_name(folder))
+    yield from _nouns("slo", old.slos if old else {}, folder.slos)
     yield from _entities(old.catalog if old else None, folder.catalog)
     yield from _settings(old, folder)
 
@@ -252,6 +255,11 @@ def _acts(active: Configuration | None, folder: Configuration) -> Iterator[str]:
             yield f"rule {name} may go as far as {after.value}" + (f", was {before.value}" if name in rules else "")
         elif name in rules and after is not Mode.OBSERVE:
             yield from (f"rule {name}: {line}" for line in _wider(rules[name], rule))
+    for name, rests in folder.measured.items():
+        before_review = active.measured[name].review if active is not None and name in active.measured else ()
+        for metric in before_review:
+            if metric in rests.on and metric not in rests.review:
+                yield f"rule {name} may act on {metric} by itself: it was for manual review"
     books = active.rulebook.runbooks if active is not None else {}
     for name, runbook in folder.rulebook.runbooks.items():
         had = {_shown("", permission) for permission in books[name].permissions} if name in books else set()

@@ -12,6 +12,7 @@ from watchkeeper.catalog.entity import EntityKind
 from watchkeeper.documents.envelope import API_VERSION
 from watchkeeper.home import schema_registers
 from watchkeeper.home.schema_settings import settings
+from watchkeeper.home.schema_slos import slo_schemas
 from watchkeeper.packs.action import STORES
 from watchkeeper.packs.load_runbook import TYPES
 from watchkeeper.packs.load_step import ERRORS
@@ -59,6 +60,7 @@ def schemas() -> dict[str, Schema]:
         },
         "exclusions.json": _register("exclusions", schema_registers.exclusions()),
         "transactions.json": _register("transactions", schema_registers.transactions()),
+        **{name: {"$schema": DRAFT, "$id": f"{BASE}{name}", **schema} for name, schema in slo_schemas().items()},
     }
 
 

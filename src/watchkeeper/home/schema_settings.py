@@ -2,7 +2,9 @@
 
 from typing import Any, Final
 
+from watchkeeper.home.load_metrics import KNOWN
 from watchkeeper.home.load_notify import KINDS
+from watchkeeper.home.metrics import Response
 from watchkeeper.home.settings import Role, SourceKind
 from watchkeeper.packs.rule import Mode, Risk
 from watchkeeper.values import Severity
@@ -73,6 +75,16 @@ def settings() -> Schema:
                     "brake": _mapping({"within": _DURATION, **dict.fromkeys(("targets", "rules", "open"), _COUNT)}),
                 }
             ),
+            "metrics": _mapping(
+                {
+                    **dict.fromkeys(("window", "max_age"), _DURATION),
+                    "down": {"type": "array", "items": {"enum": [severity.value for severity in Severity]}},
+                    "budget_floor": {"type": "string", "pattern": "%$"},
+                    "response": _mapping(
+                        {name: {"enum": [word.value for word in Response]} for name in ("default", *KNOWN)}
+                    ),
+                }
+            ),
             "autonomy": _mapping(
                 {
                     "episodes": _COUNT,
@@ -120,6 +132,7 @@ def _source() -> Schema:
             "failures": _COUNT,
             "successes": _COUNT,
             "expect": {"type": "object"},
+            "active_in": _mapping({"header": _TEXT, "json": _TEXT}),
         },
         ("name", "entity"),
     )

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from watchkeeper.home.breakers import BreakerSettings
 from watchkeeper.home.limits import Limits
+from watchkeeper.home.metrics import MetricSettings
 from watchkeeper.packs.rule import Mode, Risk
 from watchkeeper.packs.runbook import SecretRef
 from watchkeeper.signals.beat import Expectation
@@ -85,7 +86,9 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
 
 
 class Poll(Struct, frozen=True, kw_only=True):
-    """A probe this node runs itself: `kind` is http, tcp or command, `arguments` as the prober takes them."""
+    """A probe this node runs itself: `kind` is http, tcp or command, `arguments` as the prober takes them. `active_in` is
+    where a healthy answer of an http probe says which region served it: (`header` or `json`, its name or path).
+    """
 
     kind: str
     arguments: dict[str, Any]
@@ -95,6 +98,7 @@ class Poll(Struct, frozen=True, kw_only=True):
     timeout_ms: int
     probe: Probe
     expect: dict[str, Any] = {}
+    active_in: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:
@@ -238,6 +242,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     risk_ceilings: dict[Risk, Mode] = {}
     coverage: Coverage = Coverage()
     breakers: BreakerSettings = BreakerSettings()
+    metrics: MetricSettings = MetricSettings()
 
     def source(self, name: str) -> SourceSettings | None:
         return self.sources.get(name)

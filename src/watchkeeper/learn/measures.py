@@ -37,13 +37,13 @@ def measures(found: Iterable[Progress]) -> Measures:
     listed = tuple(found)
     return Measures(
         incidents=len(listed),
-        detect=_mean((one.began_at, one.opened_at) for one in listed),
-        acknowledge=_mean((one.opened_at, one.acknowledged_at) for one in listed),
-        restore=_mean((one.began_at, one.resolved_at) for one in listed),
+        detect=mean((one.began_at, one.opened_at) for one in listed),
+        acknowledge=mean((one.opened_at, one.acknowledged_at) for one in listed),
+        restore=mean((one.began_at, one.resolved_at) for one in listed),
     )
 
 
-def _mean(spans: Iterable[tuple[Instant, Instant | None]]) -> Mean:
+def mean(spans: Iterable[tuple[Instant, Instant | None]]) -> Mean:
     # A sender's clock may run a little ahead of ours: such a span counts as zero, not as negative time.
     lengths = [max(0, ms_between(start, end)) for start, end in spans if end is not None]
     return Mean(mean_ms=sum(lengths) // len(lengths) if lengths else None, count=len(lengths))

@@ -46,7 +46,7 @@ class Compiler(Protocol):
 
     `names` are the variables in scope with their types (`map`, `list`, `string`, `int`, `double`, `bool`,
     `timestamp`, `duration`, `dyn`; `labels`: a map where an absent key is ""; `aged`: a map where a missing key is
-    unknown). A name may have dots (`params.grace`): it is looked up level by level in the bindings.
+    unknown; `aged int`, `aged double`, `aged duration`: a value that may be unknown). A name may have dots (`params.grace`): it is looked up level by level in the bindings.
     `expects` is the type of the answer (`bool` for a clause, `dyn` for a template).
     Raises `errors.Malformed` with a sentence that names the expression, what is wrong and what is in scope.
     """

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from watchkeeper.packs.expression import Expression, Unknown
+from watchkeeper.packs.metrics import METRICS
 from watchkeeper.packs.runbook import Parameter
 from watchkeeper.values import Instant
 
@@ -75,7 +76,12 @@ TARGET: Final[dict[str, str]] = {
 TARGET_FIELDS: Final = frozenset(name.partition(".")[2] for name in TARGET if "." in name)
 
 # Inputs with an age: what was never read, or too long ago, is unknown and not an error (SEMANTICS 8).
-AGED: Final[dict[str, str]] = dict.fromkeys(("metrics", "slo", "probe", "dependency", "region"), "aged")
+AGED: Final[dict[str, str]] = {
+    **{f"metrics.{name}": f"aged {kind}" for name, (kind, _) in METRICS.items()},
+    **dict.fromkeys(("slo", "probe", "dependency", "region"), "aged"),
+}
+
+AGED_ROOTS: Final = frozenset(name.partition(".")[0] for name in AGED)
 
 RULE: Final[dict[str, str]] = {**ALERT, **TARGET, **AGED, "now": "timestamp"}
 RULE_TARGET: Final[dict[str, str]] = ALERT  # `target.by` finds the target, so it cannot see one
@@ -180,9 +186,14 @@ def aged_binding(
     dependency: Mapping[str, Any] | None = None,
     region: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The inputs with an age, each value plain or `Unknown`; a whole group that nobody read is unknown."""
-    given = {"metrics": metrics, "slo": slo, "probe": probe, "dependency": dependency, "region": region}
-    return {name: Unknown("nothing was read") if value is None else value for name, value in given.items()}
+    """The inputs with an age, each value plain or `Unknown`; a whole group that nobody read is unknown. `metrics` gives
+    every name of `METRICS` (it may work one out when it is asked for it).
+    """
+    given = {"slo": slo, "probe": probe, "dependency": dependency, "region": region}
+    return {
+        "metrics": dict.fromkeys(METRICS, Unknown("nothing was read")) if metrics is None else metrics,
+        **{name: Unknown("nothing was read") if value is None else value for name, value in given.items()},
+    }
 
 
 def label_names(expressions: Iterable[Expression]) -> frozenset[str]:

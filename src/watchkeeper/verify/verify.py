@@ -18,7 +18,7 @@ __all__ = ["Verifying", "begin", "judge", "next_at", "observe", "result", "why"]
 
 
 class Verifying(Struct, frozen=True, kw_only=True):
-    """`in_row` healthy looks one after another; `complete_at` is when the row became long enough, `soaked` whether a
+    """`in_row` healthy looks one after another, from `row_at` on; `complete_at` is when the row became long enough, `soaked` whether a
     healthy look came after the soak. `last` is what was seen last, `blind` how many looks since saw nothing; `fell`:
     it was seen unhealthy after it had been healthy.
     """
@@ -36,6 +36,7 @@ class Verifying(Struct, frozen=True, kw_only=True):
     fell: bool = False
     blind: int = 0
     unhealthy_why: str = ""
+    row_at: Instant | None = None
 
     @property
     def deadline_at(self) -> Instant:
@@ -55,11 +56,18 @@ def observe(state: Verifying, sample: Sample) -> Verifying:
     state = replace(state, samples=state.samples + 1, last_at=sample.at, last_why=sample.why)
     if seen is not Seen.HEALTHY:
         # A look that saw nothing breaks the row as well: what was not seen was not healthy.
-        state = replace(state, in_row=0, complete_at=None)
+        state = replace(state, in_row=0, complete_at=None, row_at=None)
         if seen is Seen.NOTHING:
             return replace(state, blind=state.blind + 1)
         return replace(state, last=seen, blind=0, fell=state.fell or state.healthy > 0, unhealthy_why=sample.why)
-    state = replace(state, last=seen, blind=0, healthy=state.healthy + 1, in_row=state.in_row + 1)
+    state = replace(
+        state,
+        last=seen,
+        blind=0,
+        healthy=state.healthy + 1,
+        in_row=state.in_row + 1,
+        row_at=state.row_at or sample.at,
+    )
     if state.complete_at is not None:
         return replace(state, soaked=sample.at >= after_ms(state.complete_at, state.verification.soak_ms))
     if state.in_row >= max(1, state.verification.successes) and sample.at <= state.deadline_at:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from watchkeeper import __version__
 from watchkeeper.surface.api import (
     approvals,
+    availability,
     breakers,
     business,
     configuration,
@@ -41,6 +42,7 @@ FAMILIES: Final = (
     approvals.family,
     limits.family,
     breakers.family,
+    availability.family,
     people.family,
     intake.family,
     configuration.family,

@@ -15,6 +15,7 @@ from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.home_reading import HomeReader
 from watchkeeper.engine.incident_reading import IncidentReader
 from watchkeeper.engine.ledger_reading import LedgerReader
+from watchkeeper.engine.metric_reading import MetricReader
 from watchkeeper.engine.reading import Reader
 from watchkeeper.engine.register_reading import RegisterReader
 from watchkeeper.engine.replaying import Replayer
@@ -50,6 +51,7 @@ class Node:
         self.home = HomeReader(engine)
         self.business = BusinessReader(engine)
         self.register = RegisterReader(engine)
+        self.measured = MetricReader(engine)
         self.ledger = LedgerReader(engine)
         self.replaying = Replayer(engine)
         self.kept = StoreReader(engine)

@@ -35,6 +35,14 @@ VERBS: Final[tuple[Verb, ...]] = (
         "explain", "explain:explain", "Why a decision was made; a runbook's handbook page; an alert's decision.", "Look"
     ),
     _verb("trail", "incidents:trail", "Everything on record about an incident, in order.", "Look"),
+    _verb(
+        "metrics",
+        "metrics:metrics",
+        "Uptime, MTTD, MTTA, MTTR, failovers and error budget of services.",
+        "Look",
+        bare=True,
+    ),
+    _verb("slo", "metrics:slo", "Objectives: target, attainment, budget left, burn rates.", "Look", bare=True),
     _verb("replay", "replay:replay", "Decide past decisions again and compare.", "Look", bare=True),
     _verb("approvals", "approvals:approvals", "What waits for a person.", "Decide", bare=True),
     _verb("approve", "approvals:approve", "Say yes to exactly what is shown.", "Decide"),
