@@ -1,9 +1,11 @@
 """Bootstrap: the one place that joins the engine to its adapters. Everything above asks here for an engine or a check."""
 
+import asyncio
 import os
 import secrets as dice
+import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -27,17 +29,23 @@ from watchkeeper.adapters.prober import NodeProber
 from watchkeeper.adapters.process import end_leftover
 from watchkeeper.adapters.prometheus import PrometheusHistory
 from watchkeeper.adapters.secrets import Secrets, SecretStore
-from watchkeeper.adapters.sqlite import SqliteStore
+from watchkeeper.adapters.sqlite import SqliteStore, archive
+from watchkeeper.adapters.sqlite import restore as restoring
+from watchkeeper.adapters.sqlite.archive import Manifest
+from watchkeeper.adapters.sqlite.place import DATABASE
+from watchkeeper.adapters.sqlite.restore import Backed, Marked
 from watchkeeper.approve.people import Actor
 from watchkeeper.decide.decision import DECIDE_REV
 from watchkeeper.documents import Problem
 from watchkeeper.engine import virtual
 from watchkeeper.engine.action import Channel, Invocation
 from watchkeeper.engine.backtest import Backtest, Hand
+from watchkeeper.engine.backup import Archive
 from watchkeeper.engine.changes import activation, files_of, newest
 from watchkeeper.engine.clock import Clock, LoopClock, SystemClock
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.lease import FreeLease, Lease
+from watchkeeper.engine.restoring import Lost, Outcome, restored
 from watchkeeper.engine.scenarios import Healthy, Played, Remembering, Silent, situated
 from watchkeeper.engine.scenarios import play as play_scenario
 from watchkeeper.engine.scribe import Scribe
@@ -55,6 +63,7 @@ from watchkeeper.report.scrub import Scrubber
 from watchkeeper.values import Severity, id_from, severity_of
 
 STATE: Final = ".watchkeeper"
+BACKUP: Final = "backup-"
 SEED_BYTES: Final = 32
 # The writer's thread waits behind a busy loop at each statement: at 5 ms that is its whole time.
 SWITCH_S: Final = 0.0005
@@ -142,18 +151,24 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
     clock = clock or SystemClock()
     try:
         seed, origin = _ledger_key(state, begun=await store.tree_size() > 0)
-        sequencer = Sequencer(store, origin, seed, keep_in(state / "checkpoint"))
         scribe = Scribe(store, clock, Dice())
         trees = Trees(state)
         configuration, problems = await _active(scribe, home, trees)
-        await _not_behind(sequencer, state / "checkpoint")
+        kept = _checkpoints(home, configuration)
+        sequencer = Sequencer(store, origin, seed, keep_in(*kept))
+        for path in kept:
+            await _not_behind(sequencer, path)
         secrets = Secrets(SecretStore(home))
         client = HttpClient()
         engine = _engine(home, store, clock, configuration, sequencer, secrets, client, lease or Lease(), trees)
     except BaseException:
         await store.close()
         raise
-    return Node(engine=engine, store=store, client=client, home=home, secrets=secrets, problems=problems)
+    node = Node(engine=engine, store=store, client=client, home=home, secrets=secrets, problems=problems)
+    engine.archiver = lambda *, with_key: back_up(node, with_key=with_key)
+    for left in state.glob(f"{BACKUP}*"):  # of a backup that was interrupted
+        shutil.rmtree(left, ignore_errors=True)
+    return node
 
 
 def _engine(
@@ -202,6 +217,93 @@ def _engine(
     )
     telling.engine = engine
     return engine
+
+
+async def back_up(node: Node, *, with_key: bool) -> Archive:
+    """A consistent copy of the store beside it, described and ready to be streamed; `Archive.close` takes it away."""
+    state = state_of(node.home)
+    folder = state / f"{BACKUP}{dice.token_hex(4)}"
+    folder.mkdir(mode=0o700)
+    try:
+        assert isinstance(node.store, SqliteStore)
+        await node.store.copy(folder / DATABASE)
+        frontier, epoch = await asyncio.to_thread(archive.frontier_of, folder / DATABASE)
+        note = node.engine.sequencer.signed(frontier)
+        (folder / archive.CHECKPOINT).write_text(note, encoding="utf-8")
+        if with_key:
+            (folder / archive.KEY).touch(mode=0o600)
+            (folder / archive.KEY).write_bytes((state / archive.KEY).read_bytes())
+        names = [name for name in archive.PARTS if (folder / name).exists()]
+        manifest = archive.Manifest(
+            format=archive.FORMAT,
+            made_at=node.engine.clock.now(),
+            node=node.engine.sequencer.key.name,
+            watchkeeper=__version__,
+            configuration=node.engine.world.configuration.digest,
+            epoch=epoch,
+            size=frontier.size,
+            root=frontier.root().hex(),
+            checkpoint=note,
+            files={name: await asyncio.to_thread(archive.part_of, folder / name) for name in names},
+        )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Archive(
+        name=f"watchkeeper-{manifest.made_at:%Y%m%dT%H%M%SZ}.tar",
+        size=frontier.size,
+        checkpoint=note,
+        pieces=archive.stream(folder, manifest),
+        close=lambda: shutil.rmtree(folder, ignore_errors=True),
+    )
+
+
+def check_backup(source: Path, beside: Path) -> Manifest:
+    """Unpack a backup beside, look at every byte and entry, and take it away again. Raises Rejected or Untrusted."""
+    folder = beside / f".{source.name}.check-{dice.token_hex(4)}"
+    folder.mkdir(mode=0o700)
+    try:
+        return restoring.check(source, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Restored(Struct, frozen=True, kw_only=True):
+    """`aside` holds the store that was there; None when there was none."""
+
+    outcome: Outcome
+    manifest: Manifest
+    aside: Path | None
+
+
+async def restore(
+    home: Path, source: Path, *, by: str, reason: str, key: Path | None = None, at: Callable[[str], object] = str
+) -> Restored:
+    """Put a store back, offline. Raises Unavailable while a node runs; Rejected, Untrusted: nothing was changed."""
+    found = check(home).configuration if (home / "watchkeeper.yaml").is_file() else None
+    outside = _checkpoints(home, found)[1:] if found is not None else ()
+    outcomes: list[Outcome] = []
+
+    async def mark(store: Store, backed: Backed) -> Marked:
+        scribe = Scribe(store, SystemClock(), Dice())
+        lost = Lost(size=backed.lost_size, checkpoint=backed.lost_checkpoint)
+        done = await restored(scribe, by=by, reason=reason, made_at=backed.manifest.made_at, lost=lost)
+        outcomes.append(done)
+        sequencer = Sequencer(store, backed.origin, backed.seed)
+        await sequencer.step()
+        stamp = f"{scribe.clock.now():%Y%m%dT%H%M%SZ}-{done.restore[-6:]}"
+        return Marked(name=stamp, checkpoint=sequencer.checkpoint)
+
+    backed, aside = await restoring.restore(
+        state_of(home),
+        source,
+        key=key,
+        outside=str(outside[0]) if outside else "",
+        read_key=read_key,
+        mark=mark,
+        at=at,
+    )
+    return Restored(outcome=outcomes[0], manifest=backed.manifest, aside=aside)
 
 
 def play(configuration: Configuration, scenario: Scenario) -> Played:
@@ -320,9 +422,15 @@ async def _not_behind(sequencer: Sequencer, path: Path) -> None:
     compared = await sequencer.against(text)
     if compared.fault is not None:
         raise Untrusted(
-            f"the store does not go with the checkpoint kept in {path}: {compared.fault.sentence}. If the store was "
-            f"restored on purpose, move that file away and start again; until then nothing is acted upon"
+            f"the store does not go with the checkpoint kept in {path}: {compared.fault.sentence}. A backup is "
+            f"put back with 'wk restore FILE', which records what was lost; nothing is acted upon until then"
         )
+
+
+def _checkpoints(home: Path, configuration: Configuration) -> tuple[Path, ...]:
+    """Where the newest checkpoint is kept outside the database: in the state folder, and where `store.checkpoint` says."""
+    elsewhere = configuration.settings.store.checkpoint
+    return (state_of(home) / "checkpoint", *([home / elsewhere] if elsewhere else []))
 
 
 def _ledger_key(state: Path, *, begun: bool = False) -> tuple[bytes, str]:
@@ -331,7 +439,7 @@ def _ledger_key(state: Path, *, begun: bool = False) -> tuple[bytes, str]:
     """
     path = state / "ledger.key"
     try:
-        name, _, seed = path.read_text(encoding="ascii").strip().partition("\n")
+        return read_key(path)
     except FileNotFoundError:
         if begun:
             raise Rejected(
@@ -352,6 +460,11 @@ def _ledger_key(state: Path, *, begun: bool = False) -> tuple[bytes, str]:
         finally:
             os.close(folder)
         return raw, name
+
+
+def read_key(path: Path) -> tuple[bytes, str]:
+    """The seed and the name in a ledger.key. Raises FileNotFoundError, Rejected for anything else."""
+    name, _, seed = path.read_text(encoding="ascii", errors="replace").strip().partition("\n")
     try:
         found = bytes.fromhex(seed)
     except ValueError:

@@ -103,6 +103,7 @@ def test_what_only_a_person_may():
         V.APPROVE_EMERGENCY,
         V.RESUME,
         V.GRANT,
+        V.RESTORE,
         V.RELEASE,
     ]
     assert may(machine, V.RESUME) == Denied("mira is no person, and only a person may resume.")

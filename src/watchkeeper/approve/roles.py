@@ -43,6 +43,7 @@ class Verb(StrEnum):
     TOKEN = "token"  # noqa: S105  a verb, no secret
     ERASE = "erase"
     RESTORE = "restore"
+    BACKUP = "backup"
     EXPORT = "export"
     RELEASE = "release"
 
@@ -84,6 +85,7 @@ _ADMIN: Final = _APPROVER | {
     Verb.TOKEN,
     Verb.ERASE,
     Verb.RESTORE,
+    Verb.BACKUP,
 }
 
 TABLE: Final[dict[str, frozenset[Verb]]] = {
@@ -99,7 +101,7 @@ TABLE: Final[dict[str, frozenset[Verb]]] = {
 BOOTSTRAP: Final = frozenset({Verb.READ, Verb.POST_HOOK, Verb.IDENTITY, Verb.TOKEN})
 HOOK: Final = frozenset({Verb.POST_HOOK})
 HUMANS_ONLY: Final = frozenset(
-    {Verb.APPROVE, Verb.APPROVE_EMERGENCY, Verb.GRANT, Verb.SETTLE, Verb.RESUME, Verb.RELEASE}
+    {Verb.APPROVE, Verb.APPROVE_EMERGENCY, Verb.GRANT, Verb.SETTLE, Verb.RESUME, Verb.RELEASE, Verb.RESTORE}
 )
 
 

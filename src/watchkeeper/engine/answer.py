@@ -18,6 +18,7 @@ class No(Struct, frozen=True, kw_only=True):
 
 _LISTED_BY: Final = {  # the verb that lists what a plural does not name
     "brake": "wk breakers",
+    "configuration": "wk apply --list",
     "dead-letter": "wk dead-letters",
     "freeze": "wk freeze",
     "grant": "wk autonomy",

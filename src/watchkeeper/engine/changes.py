@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from watchkeeper.approve.people import Actor
 from watchkeeper.documents import Problem, ProblemSeverity
-from watchkeeper.engine.answer import No, changed
+from watchkeeper.engine.answer import No, changed, invalid, missing
 from watchkeeper.engine.records import Activation, FileBlob, put, read
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.world import World
@@ -28,6 +28,8 @@ Compile = Callable[[Files], Compiled]
 Aside = Callable[..., Awaitable[Any]]  # runs a long computation beside the loop: the lease must be renewed meanwhile
 
 PROBLEMS_SHOWN_MAX: Final = 50
+ACTIVATIONS_READ: Final = 100  # at once
+DIGEST_LEAST: Final = 6  # characters that name a configuration
 
 
 class Planned(Struct, frozen=True, kw_only=True):
@@ -130,13 +132,70 @@ class Changes:
         found: Compiled = await self._aside(self._compile, files)
         return found
 
+    async def activations(self, *, after: str | None, limit: int) -> tuple[tuple[Activation, ...], str | None]:
+        """Every configuration that was made active, newest first. Nothing of them is ever taken out."""
+        page = await self._scribe.store.find("activation", after=after, limit=limit)
+        return tuple(read(row, Activation) for row in page.items), page.next
+
+    async def kept(self, digest: str) -> tuple[Activation, dict[str, bytes]] | No:
+        """A configuration that was active once, with its files as they were, checked against their names. `digest` may be
+        cut short where only one begins so. Raises Rejected when a stored copy is missing or altered.
+        """
+        found: dict[str, Activation] = {}
+        after: str | None = None
+        while True:
+            page, after = await self.activations(after=after, limit=ACTIVATIONS_READ)
+            for each in page:
+                if each.digest.startswith(digest):
+                    found.setdefault(each.digest, each)
+            if after is None:
+                break
+        if len(digest) < DIGEST_LEAST or not found:
+            return missing("configuration", digest)
+        if len(found) > 1:
+            return invalid("digest", f"{digest} begins {len(found)} of them: give more of it")
+        one = next(iter(found.values()))
+        return one, await files_of(self._scribe.store, one)
+
+    async def restore(self, actor: Actor, digest: str, reason: str) -> Activation | No:
+        """An earlier configuration in force again: a change like any other, on record, and its bytes are what they were."""
+        if not reason.strip():
+            return invalid("reason", "say why, for the record")
+        found = await self.kept(digest)
+        if isinstance(found, No):
+            return found
+        before, files = found
+        if before.digest == self._world.configuration.digest:
+            return changed(f"{before.digest[:12]} is active already")
+        compiled: Compiled = await self._aside(self._compile, files)
+        configuration = compiled.configuration
+        if configuration is None:
+            return changed(f"{before.digest[:12]} has errors in this release: {compiled.errors[0]}")
+        if configuration.digest != before.digest:
+            raise Rejected(f"configuration {before.digest[:12]}: its stored files make another one")
+        done, commit = activation(
+            self._scribe, configuration, files, actor, reason, self._world.configuration.digest, verdict="restored"
+        )
+        outcome = await self._scribe.commit(commit)
+        if not isinstance(outcome, Committed):
+            return changed(outcome.why)
+        await self._activated(configuration)
+        return done
+
     async def compiled(self, digest: str) -> Configuration | None:
         """A configuration that was active once, for the runs it started."""
         return await stored(self._scribe.store, self._compile, digest, self._aside)
 
 
 def activation(
-    scribe: Scribe, configuration: Configuration, files: Files, actor: Actor, reason: str, previous: str
+    scribe: Scribe,
+    configuration: Configuration,
+    files: Files,
+    actor: Actor,
+    reason: str,
+    previous: str,
+    *,
+    verdict: str = "applied",
 ) -> tuple[Activation, Commit]:
     """The commit that makes a configuration active: its files by content, its name, its entry."""
     now = scribe.clock.now()
@@ -155,7 +214,7 @@ def activation(
         Kind.APPLY,
         {"configuration": configuration.digest, "activation": found.id},
         actor=actor.name,
-        verdict="applied",
+        verdict=verdict,
         content={"reason": reason, "files": found.files, "previous": previous},
     )
     return found, Commit(at=now, puts=puts, bumps=("configuration", "exclusion"), entries=(entry,))

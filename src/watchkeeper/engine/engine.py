@@ -22,6 +22,7 @@ from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import DECIDE_REV
 from watchkeeper.engine.action import Action, Channel, Prober
 from watchkeeper.engine.answer import No, changed, missing
+from watchkeeper.engine.backup import Archiver
 from watchkeeper.engine.breakers import Breakers
 from watchkeeper.engine.changes import Aside, Changes, Compile, ReadFolder
 from watchkeeper.engine.clock import Clock, ClockGuard
@@ -44,6 +45,7 @@ from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.programs import PackActions, Programs
 from watchkeeper.engine.records import Message, RunRecord, put, read
 from watchkeeper.engine.reminders import Reminders
+from watchkeeper.engine.restoring import held_since
 from watchkeeper.engine.retention import gone
 from watchkeeper.engine.room import Room, RoomWatch
 from watchkeeper.engine.runner import Begun, Live, Runner
@@ -61,6 +63,7 @@ from watchkeeper.engine.world import World
 from watchkeeper.execute import machine
 from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request, Status
 from watchkeeper.execute.state import Run
+from watchkeeper.guards.hold import RESTORE
 from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import Proposal, Situation
 from watchkeeper.home.configuration import Configuration
@@ -189,6 +192,7 @@ class Engine:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[None]] = set()
+        self.archiver: Archiver | None = None  # None: this store cannot be copied
         self.started_at: Instant | None = None
         self.failed: str = ""
 
@@ -227,6 +231,9 @@ class Engine:
         ):
             self._tasks.append(asyncio.create_task(self._guard(name, work), name=name))
         await self.pipeline.rejudge_all("started")
+        for hold in self.world.holds.values():
+            if hold.origin == RESTORE:
+                await self.tell(held_since(hold, self.clock.now()))
 
     async def _guard(self, name: str, work: Coroutine[None, None, None]) -> None:
         """A task that must not end: when it does, the process ends, and its supervisor starts it again."""

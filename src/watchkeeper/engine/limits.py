@@ -14,6 +14,7 @@ from watchkeeper.engine.answer import No, changed, denied, invalid, missing
 from watchkeeper.engine.records import put
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.world import World
+from watchkeeper.guards.hold import RESTORE
 from watchkeeper.guards.situation import Freeze, Hold, Scope, Stop
 from watchkeeper.ledger.entry import Kind
 from watchkeeper.packs.rule import MODE_ORDER, Mode
@@ -63,6 +64,8 @@ class Limits:
         before = self._world.holds.get(identity)
         if before is None or before.until_at <= now:
             return missing("hold", identity)
+        if before.origin == RESTORE:
+            return denied(f"hold {identity} stands since a restore: an admin ends it with 'wk resume --after-restore'")
         if no := _bad_span(now, until_at, HOLD_MOST_MS):
             return no
         found = msgspec.structs.replace(before, until_at=until_at)
@@ -116,6 +119,9 @@ class Limits:
         return found
 
     async def lift_hold(self, actor: Actor, identity: str, reason: str) -> Hold | No:
+        held = self._world.holds.get(identity)
+        if held is not None and held.origin == RESTORE:
+            return denied(f"hold {identity} stands since a restore: an admin ends it with 'wk resume --after-restore'")
         return await self._lift(actor, self._world.holds, identity, reason, "hold", Kind.HOLD)
 
     async def lift_freeze(self, actor: Actor, identity: str, reason: str) -> Freeze | No:
@@ -126,6 +132,15 @@ class Limits:
         if no := _bad_reason(reason):
             return no
         return await self._lift(actor, self._world.stops, identity, reason, "stop", Kind.RESUME)
+
+    async def resume_after_restore(self, actor: Actor, reason: str) -> Hold | No:
+        """An admin has looked at what the backup does not know: automation goes on. Runs in doubt wait for their own word."""
+        held = next((each for each in self._world.holds.values() if each.origin == RESTORE), None)
+        if held is None:
+            return changed("nothing is held since a restore")
+        if no := _bad_reason(reason):
+            return no
+        return await self._lift(actor, self._world.holds, held.id, reason, "hold", Kind.RESUME)
 
     async def _lift(
         self, actor: Actor, held: dict[str, Limit], identity: str, reason: str, what: str, kind: Kind

@@ -13,7 +13,7 @@ import structlog
 
 from watchkeeper.ledger.checkpoint import Checkpoint, sign
 from watchkeeper.ledger.note import PublicKey, public_key
-from watchkeeper.ledger.tree import Kept
+from watchkeeper.ledger.tree import Frontier, Kept
 from watchkeeper.ledger.verify import Comparison, against
 from watchkeeper.ports import Store
 
@@ -52,9 +52,11 @@ class Sequencer:
         frontier = await self._store.frontier()
         if frontier.size != self.size or not self.checkpoint:
             self.size = frontier.size
-            self.checkpoint = sign(
-                Checkpoint(origin=self._origin, size=frontier.size, root=frontier.root()), self._seed
-            )
+            self.checkpoint = self.signed(frontier)
+
+    def signed(self, frontier: Frontier) -> str:
+        """The checkpoint of another state of this log: of a copy of its store."""
+        return sign(Checkpoint(origin=self._origin, size=frontier.size, root=frontier.root()), self._seed)
 
     async def against(self, text: str) -> Comparison:
         """Whether the tree still holds what an older checkpoint saw."""
@@ -92,15 +94,16 @@ async def with_kept(store: Store, work: Callable[[Kept], Answer]) -> Answer:
     raise AssertionError(f"a proof read more than {READS_MAX} ranges of hashes")
 
 
-def keep_in(path: Path) -> Callable[[str], None]:
-    """Writes the checkpoint beside the database, whole or not at all."""
+def keep_in(*paths: Path) -> Callable[[str], None]:
+    """Writes the checkpoint beside the database, and where else it is to be kept; each whole or not at all."""
 
     def keep(text: str) -> None:
-        beside = path.with_suffix(".new")
-        try:
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(path)
-        except OSError as failed:
-            log.warning("the checkpoint could not be kept", path=str(path), why=str(failed))
+        for path in paths:
+            beside = path.with_suffix(".new")
+            try:
+                beside.write_text(text, encoding="utf-8")
+                beside.replace(path)
+            except OSError as failed:
+                log.warning("the checkpoint could not be kept", path=str(path), why=str(failed))
 
     return keep

@@ -205,6 +205,11 @@ class Steering:
         return await self._tell(actor, run, "resume", reason, Resumed(at=self._now(), by=actor.name, why=reason))
 
     async def cancel(self, actor: Actor, run: str, reason: str) -> RunRecord | No:
+        live = self._runner.live.get(run)
+        if live is not None and live.run.restored:
+            return changed(
+                f"run {run} comes from a backup, nobody knows what there is to take back: resume or close it"
+            )
         return await self._tell(actor, run, "cancel", reason, CancelAsked(at=self._now(), by=actor.name, why=reason))
 
     async def settle(self, actor: Actor, run: str, step: str, reason: str, *, happened: bool) -> RunRecord | No:

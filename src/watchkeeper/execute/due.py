@@ -44,6 +44,8 @@ def pending(run: Run, now: Instant) -> tuple[Command, ...]:
     if run.ending is not None:
         ending = run.ending
         return (End(run=run.id, start_by_at=now + FRESH, status=ending.status, why=ending.why, state=ending.state),)
+    if run.restored:
+        return (Doubt(run=run.id, start_by_at=now + FRESH, path="", why=run.why),)
     if run.started_at is None:
         return _before(run, now)
     bounded = run.timeout_at is not None and run.root.leaving is None and not run.paused

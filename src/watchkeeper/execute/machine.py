@@ -34,6 +34,7 @@ from watchkeeper.execute.run import (
     Opened,
     Paused,
     Plan,
+    Restored,
     Resumed,
     Started,
     Status,
@@ -117,7 +118,7 @@ def advance(run: Run, event: Event) -> Run:
 def _status(run: Run) -> Status:
     if run.ended:
         return run.status
-    if run.doubts:
+    if run.doubts or run.restored:
         return Status.IN_DOUBT
     if run.paused:
         return Status.PAUSED
@@ -167,10 +168,18 @@ def _paused(run: Run, event: Paused) -> Run:
 
 
 def _resumed(run: Run, event: Resumed) -> Run:
-    return replace(run, paused=False, why=f"resumed by {event.by}" + (f": {event.why}" if event.why else ""))
+    return replace(
+        run, paused=False, restored=False, why=f"resumed by {event.by}" + (f": {event.why}" if event.why else "")
+    )
+
+
+def _restored(run: Run, event: Restored) -> Run:
+    return replace(run, restored=True, why=event.why)
 
 
 def _cancel_asked(run: Run, event: CancelAsked) -> Run:
+    if run.restored:
+        raise Conflict(f"run {run.id} comes from a backup: resume or close it; nobody knows what there is to take back")
     why = f"cancelled by {event.by}" + (f": {event.why}" if event.why else "")
     run = replace(run, cancelled_by=event.by)
     if run.started_at is None:
@@ -182,6 +191,8 @@ def _cancel_asked(run: Run, event: CancelAsked) -> Run:
 
 
 def _no_longer_needed(run: Run, event: NoLongerNeeded) -> Run:
+    if run.restored:
+        return replace(run, no_longer_needed=run.no_longer_needed or run.number)
     if run.started_at is None:
         return end(run, Status.LAPSED, f"no longer needed: {event.why}")
     run = replace(run, no_longer_needed=run.no_longer_needed or run.number)
@@ -225,6 +236,7 @@ _HANDLERS: Final[dict[type[Event], Callable[[Run, Any], Run]]] = {
     Resumed: _resumed,
     CancelAsked: _cancel_asked,
     NoLongerNeeded: _no_longer_needed,
+    Restored: _restored,
     TimedOut: _timed_out,
     Ended: _ended,
 }

@@ -285,6 +285,15 @@ class TimedOut(Event, frozen=True, kw_only=True, tag="timed_out"):
     why: str = ""
 
 
+class Restored(Event, frozen=True, kw_only=True, tag="restored"):
+    """The store was put back from a backup: what this run did after it is unknown. It waits until a person resumes or
+    closes it.
+    """
+
+    epoch: int
+    why: str = ""
+
+
 JournalEvent = (
     Opened
     | Admitted
@@ -307,6 +316,7 @@ JournalEvent = (
     | NoLongerNeeded
     | Ended
     | TimedOut
+    | Restored
 )
 
 

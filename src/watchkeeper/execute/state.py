@@ -116,6 +116,7 @@ class Run(Struct, frozen=True, kw_only=True):
     """`number` is that of the next event. `effects` counts intents other than reads, `last_effect` is the newest's
     number, `no_longer_needed` that of the event that said so (0: none did). `doubts` are the paths a person must
     settle. `ending` is how the run will end, once nothing is left to do; `state` says how each target was left.
+    `restored`: it comes from a backup, and nobody has said yet that it may go on.
     """
 
     id: str
@@ -142,6 +143,7 @@ class Run(Struct, frozen=True, kw_only=True):
     ending: Ending | None = None
     why: str = ""
     state: str = ""
+    restored: bool = False
 
     @property
     def steps(self) -> tuple[StepState, ...]:

@@ -7,6 +7,7 @@ from watchkeeper.guards.finding import Finding, Outcome
 from watchkeeper.guards.situation import Hold, Proposal, Situation
 from watchkeeper.guards.words import clipped, count_of, when
 
+RESTORE: Final = "restore"  # the origin of the hold that a restore leaves behind
 _NAMES: Final = ("hold",)
 _NONE: Final = Finding(
     guard="hold",
@@ -34,6 +35,16 @@ def hold(proposal: Proposal, situation: Situation) -> Finding:
             names=_NAMES,
         )
     last = max(binding, key=lambda each: (each.until_at, each.id))
+    if last.origin == RESTORE:
+        return Finding(
+            guard="hold",
+            outcome=Outcome.HOLD,
+            reason=f"The store was restored at {when(last.at, situation.at)}, and automation is held since: {clipped(last.reason)}.",
+            evidence={"holds": [each.id for each in binding]},
+            until_at=last.until_at,
+            names=_NAMES,
+            change="An admin resumes automation: wk resume --after-restore; it is then decided afresh.",
+        )
     return Finding(
         guard="hold",
         outcome=Outcome.HOLD,

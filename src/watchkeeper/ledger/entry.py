@@ -55,6 +55,7 @@ class Kind(StrEnum):
     REVIEW = "review"
     BREAKER = "breaker"  # opened, reopened, closed
     BRAKE = "brake"  # pulled, ended, released
+    BACKUP = "backup"
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -139,7 +139,9 @@ def of_decision(decision: Decision) -> tuple[Notice, ...]:
 
 
 def of_doubt(run: str, decision: Decision, path: str, why: str, at: Instant) -> Notice:
-    """At once, and again every 30 minutes until a person has said what became of it."""
+    """At once, and again every 30 minutes until a person has said what became of it. `path` "": the whole run."""
+    if not path:
+        return _of_restored(run, decision, why, at)
     return Notice(
         id=id_from("ntc", at, run, path, "doubt"),
         at=at,
@@ -189,6 +191,25 @@ def of_brake(brake: str, why: str, since_at: Instant) -> Notice:
         severity=Severity.CRITICAL,
         ids={"brake": brake},
         commands=("wk breakers", f"wk breakers release {brake} --reason ..."),
+    )
+
+
+def _of_restored(run: str, decision: Decision, why: str, at: Instant) -> Notice:
+    return Notice(
+        id=id_from("ntc", at, run, "restored"),
+        at=at,
+        kind=NoticeKind.IN_DOUBT,
+        subject=f"In doubt since the restore: {decision.runbook} on {targets_text(decision)}",
+        text=f"{why.rstrip('.')}. Look at the target, then let it go on from where the backup says, or close it.",
+        severity=decision.severity,
+        team=decision.owner,
+        service=decision.targets[0].service if decision.targets else "",
+        ids=_ids(decision, run=run),
+        commands=(
+            f"wk runs show {run}",
+            f"wk runs resume {run} --reason ...",
+            f"wk runs close {run} --force --reason ...",
+        ),
     )
 
 

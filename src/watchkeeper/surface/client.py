@@ -9,7 +9,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -22,6 +22,7 @@ API: Final = "/api/v1"
 ANSWER_TIMEOUT_S: Final = 60.0
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
 PAGE_MAX: Final = 1_000
+CHUNK_BYTES: Final = 1024 * 1024
 SOCKET_PATH_BYTES_MAX: Final = 107  # of a unix socket's address on Linux
 
 
@@ -108,6 +109,29 @@ class Client:
         if match:
             headers["If-Match"] = f'"{match}"'
         return self._json("POST", _url(path, None), msgspec.json.encode({} if body is None else body), headers)
+
+    def download(self, path: str, body: Any, into: BinaryIO) -> int:
+        """The answer to a POST, which may be of any size, into a file; how many bytes it had. Raises as `get` does."""
+        connection = self._connection()
+        headers = {"Content-Type": "application/json", "User-Agent": "watchkeeper-cli"}
+        if self.where.token:
+            headers["Authorization"] = f"Bearer {self.where.token}"
+        size = 0
+        try:
+            connection.request("POST", _url(path, None), body=msgspec.json.encode(body), headers=headers)
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise _problem(answer.status, answer.reason, answer.read(ANSWER_BYTES_MAX))
+            while chunk := answer.read(CHUNK_BYTES):
+                into.write(chunk)
+                size += len(chunk)
+        except (FileNotFoundError, ConnectionRefusedError, socket.gaierror) as nobody:
+            raise NoNode(f"no node listens at {self.where.name}") from nobody
+        except (TimeoutError, http.client.HTTPException, ConnectionError) as lost:
+            raise Unavailable(f"{self.where.name}: the connection was lost ({lost}): try again") from lost
+        finally:
+            connection.close()
+        return size
 
     def items(self, path: str, query: Mapping[str, Any] | None = None, *, limit: int = 100) -> Iterator[dict[str, Any]]:
         """Up to `limit` items of a listing, page after page, newest first."""

@@ -13,7 +13,7 @@ import apsw
 
 from watchkeeper.adapters.judge import micros, size_of
 from watchkeeper.adapters.listing import bounded, checked, position
-from watchkeeper.adapters.sqlite import place, reads, sequencer
+from watchkeeper.adapters.sqlite import archive, place, reads, sequencer, swap
 from watchkeeper.adapters.sqlite.batch import Batch
 from watchkeeper.adapters.sqlite.connect import remark, shut, translated, writing
 from watchkeeper.adapters.sqlite.readers import Readers
@@ -69,6 +69,7 @@ class SqliteStore:
         with ExitStack() as undo:
             held = place.take(folder)
             undo.callback(held.release)
+            swap.finish(folder)
             path = place.make(folder)
             try:
                 connection = writing(path, vfs)
@@ -220,6 +221,10 @@ class SqliteStore:
 
     async def sizes(self) -> tuple[Size, ...]:
         return await self._readers.read_apart(reads.sizes)
+
+    async def copy(self, into: Path) -> None:
+        """A consistent copy while everything goes on. Raises Rejected when there is no room for it."""
+        await asyncio.to_thread(archive.copy, self.path, into)
 
     async def size_bytes(self) -> int:
         return await self._readers.read(partial(reads.size_bytes, path=self.path))

@@ -13,11 +13,12 @@ from starlette.responses import Response
 from watchkeeper.approve.roles import Verb
 from watchkeeper.engine.answer import No, invalid
 from watchkeeper.engine.changes import Planned
-from watchkeeper.engine.reading import Listed
+from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed
 from watchkeeper.engine.records import Activation
 from watchkeeper.surface.api.approvals import shown_digest
 from watchkeeper.surface.api.bodies import Body, Text, Word
 from watchkeeper.surface.api.door import Family, Here, Who, answer
+from watchkeeper.surface.api.lists import After, Limit
 
 family = Family("configuration")
 
@@ -74,6 +75,33 @@ async def apply(node: Here, actor: Who, request: Request, body: ApplyBody) -> Re
     if isinstance(digest, No):
         return answer(digest)
     return answer(await node.engine.changes.apply(actor, digest, body.reason))
+
+
+@family.get("/configuration/activations", Listed)
+async def activations(node: Here, after: After = None, limit: Limit = LIMIT_DEFAULT) -> Response:
+    """Every configuration that was made active, by whom and why, newest first. All of them are kept."""
+    found, following = await node.engine.changes.activations(after=after, limit=limit)
+    return answer(Listed(items=found, next=following))
+
+
+@family.get("/configuration/activations/{digest}")
+async def kept(node: Here, digest: str) -> Response:
+    """One of them with its files (path -> base64), each checked against its SHA-256."""
+    found = await node.engine.changes.kept(digest)
+    if isinstance(found, No):
+        return answer(found)
+    one, files = found
+    shown = {path: base64.b64encode(body).decode() for path, body in sorted(files.items())}
+    return answer({"activation": one, "files": shown})
+
+
+@family.post("/configuration/restore", Verb.APPLY, Activation)
+async def restore(node: Here, actor: Who, request: Request, body: ApplyBody) -> Response:
+    """Put an earlier configuration into force again, as a change on record."""
+    digest = shown_digest(request, body.digest)
+    if isinstance(digest, No):
+        return answer(digest)
+    return answer(await node.engine.changes.restore(actor, digest, body.reason))
 
 
 @family.get("/rules", Listed)

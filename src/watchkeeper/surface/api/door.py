@@ -165,9 +165,15 @@ class Family:
         return self._route("GET", path, 200, answers, verb, media)
 
     def post(
-        self, path: str, verb: Verb | None, answers: Any = None, *, status: int = 200
+        self,
+        path: str,
+        verb: Verb | None,
+        answers: Any = None,
+        *,
+        status: int = 200,
+        media: str = "application/json",
     ) -> Callable[[Endpoint], Endpoint]:
-        return self._route("POST", path, status, answers, verb, "application/json")
+        return self._route("POST", path, status, answers, verb, media)
 
     def _route(
         self, method: str, path: str, status: int, answers: Any, verb: Verb | None, media: str

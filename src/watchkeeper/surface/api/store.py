@@ -1,14 +1,27 @@
 """The store itself: what it takes of the disk, what went out of it, and when."""
 
-from starlette.responses import Response
+from typing import Final
+
+from starlette.background import BackgroundTask
+from starlette.responses import Response, StreamingResponse
 
 from watchkeeper.approve.roles import Verb
+from watchkeeper.engine.answer import No
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed
-from watchkeeper.surface.api.bodies import NOTHING, Nothing
-from watchkeeper.surface.api.door import Family, Here, Who, answer
+from watchkeeper.guards.situation import Hold
+from watchkeeper.ledger.entry import Kind
+from watchkeeper.ports import Commit
+from watchkeeper.surface.api.bodies import NOTHING, Body, Nothing, Reason
+from watchkeeper.surface.api.door import HEADERS, Family, Here, Who, answer
 from watchkeeper.surface.api.lists import After, Filter, Limit
 
 family = Family("store")
+
+MEDIA: Final = "application/x-tar"
+
+
+class Streamed(StreamingResponse):
+    kept = b"{}"  # a repeated request is not answered with a file again
 
 
 @family.get("/store")
@@ -21,6 +34,35 @@ async def size(node: Here) -> Response:
 async def gone(node: Here, kind: Filter = None, after: After = None, limit: Limit = LIMIT_DEFAULT) -> Response:
     """What went, by kind and day, and why."""
     return answer(await node.kept.gone(kind or "", after=after, limit=limit))
+
+
+class BackupBody(Body):
+    """`key`: put the key that signs the ledger into it. Whoever has it can sign another record under this name."""
+
+    key: bool = False
+
+
+WITHOUT_KEY = BackupBody()
+
+
+@family.post("/store/backup", Verb.BACKUP, media="application/x-tar")
+async def backup(node: Here, actor: Who, body: BackupBody = WITHOUT_KEY) -> Response:
+    """A consistent copy of everything durable, as one tar file. The node goes on meanwhile."""
+    engine = node.engine
+    if engine.archiver is None:
+        return answer(No(status=422, title="makes no sense here", detail="this node keeps its store in memory"))
+    archive = await engine.archiver(with_key=body.key)
+    content = {"size": archive.size, "key": body.key, "checkpoint": archive.checkpoint}
+    entry = engine.scribe.entry(Kind.BACKUP, {"backup": archive.name}, actor=actor.name, content=content)
+    await engine.scribe.commit(Commit(at=engine.clock.now(), entries=(entry,)))
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{archive.name}"'}
+    return Streamed(archive.pieces, 200, headers, MEDIA, background=BackgroundTask(archive.close))
+
+
+@family.post("/store/resume", Verb.RESTORE, Hold)
+async def resume(node: Here, actor: Who, body: Reason) -> Response:
+    """After a restore: somebody looked at what the backup does not know, and automation goes on."""
+    return answer(await node.engine.limits.resume_after_restore(actor, body.reason))
 
 
 @family.post("/store/sweep", Verb.ERASE)

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from watchkeeper.errors import WatchkeeperError
 from watchkeeper.surface.cli.place import Ends, Exit, here
-from watchkeeper.surface.cli.words import Column, as_json, count, safe, say, style, table, tell, wrapped
+from watchkeeper.surface.cli.words import Column, as_json, at, count, safe, say, style, table, tell, wrapped
 
 if TYPE_CHECKING:
     from watchkeeper.home.configuration import Configuration
 
 DIGEST_CHARS: int = 12
+ACTIVATIONS_LISTED: int = 1_000
 
 
 def check(*, context: bool = False, json: bool = False) -> int:
@@ -74,7 +75,7 @@ def plan(*, json: bool = False) -> int:
     return _planned(found)
 
 
-def apply(*, reason: str = "", digest: str = "", yes: bool = False, json: bool = False) -> int:
+def apply(*, reason: str = "", digest: str = "", yes: bool = False, list_: bool = False, json: bool = False) -> int:
     """Make the folder the active configuration, as planned. In a terminal it shows the plan and asks.
 
     Parameters
@@ -85,11 +86,15 @@ def apply(*, reason: str = "", digest: str = "", yes: bool = False, json: bool =
         Apply only if the folder is exactly this (in 'wk plan --json').
     yes
         Do not ask.
+    list_
+        List every configuration that was made active, newest first. 'wk restore --configuration' puts one back.
     """
     import sys
 
     from watchkeeper.surface.cli.approvals import sure
 
+    if list_:
+        return _activations(json=json)
     if not reason.strip():
         raise Ends(Exit.USAGE, "say why, for the record: --reason '...'")
     client = here().client()
@@ -121,6 +126,27 @@ def apply(*, reason: str = "", digest: str = "", yes: bool = False, json: bool =
         as_json(done)
         return Exit.DONE
     wrapped(f"Active: {found['digest'][:DIGEST_CHARS]}. What fires is judged again under it.")
+    return Exit.DONE
+
+
+def _activations(*, json: bool) -> int:
+    found = list(here().client().items("/configuration/activations", limit=ACTIVATIONS_LISTED))
+    if json:
+        as_json(found)
+        return Exit.DONE
+    table(
+        (
+            Column(name="configuration"),
+            Column(name="at", right=True),
+            Column(name="by"),
+            Column(name="files", right=True),
+            Column(name="why", flex=True),
+        ),
+        [
+            (each["digest"][:DIGEST_CHARS], at(each["at"]), each["by"], len(each["files"]), each["reason"])
+            for each in found
+        ],
+    )
     return Exit.DONE
 
 

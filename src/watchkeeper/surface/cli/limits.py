@@ -5,8 +5,8 @@ from typing import Any, Final
 from watchkeeper.surface.cli.find import whole
 from watchkeeper.surface.cli.look import LISTED, more, nothing
 from watchkeeper.surface.cli.place import Ends, Exit, here
-from watchkeeper.surface.cli.words import Column, as_json, at, left, safe, scope, short, table, wrapped
-from watchkeeper.surface.client import segment
+from watchkeeper.surface.cli.words import Column, as_json, at, count, left, safe, scope, short, table, wrapped
+from watchkeeper.surface.client import Client, segment
 
 SCOPES: Final = ("environment", "system", "region", "kind", "tier", "entity", "service", "rule")
 
@@ -32,18 +32,22 @@ def stop(*, scope: tuple[str, ...] = (), now: bool = False, reason: str = "", js
     return Exit.DONE
 
 
-def resume(identity: str = "", /, *, reason: str = "", json: bool = False) -> int:
-    """End a stop.
+def resume(identity: str = "", /, *, after_restore: bool = False, reason: str = "", json: bool = False) -> int:
+    """End a stop, or what a restore holds.
 
     Parameters
     ----------
     identity
         The stop's id; not needed when only one is in force.
+    after_restore
+        Let automation go on after a restore, once somebody looked at what the backup does not know.
     reason
         Why, for the record.
     """
     _reasoned(reason)
     client = here().client()
+    if after_restore:
+        return _after_restore(client, reason, json=json)
     if identity:
         full = whole(client, "/stops", identity, "stop")
     else:
@@ -59,6 +63,18 @@ def resume(identity: str = "", /, *, reason: str = "", json: bool = False) -> in
         as_json(found)
         return Exit.DONE
     wrapped(f"Resumed {_on(found)}. What was held is decided afresh, never replayed.")
+    return Exit.DONE
+
+
+def _after_restore(client: Client, reason: str, *, json: bool) -> int:
+    client.post("/store/resume", {"reason": reason})
+    doubted = len(list(client.items("/runs", {"status": "in_doubt"}, limit=1_000)))
+    if json:
+        as_json({"resumed": True, "in_doubt": doubted})
+        return Exit.DONE
+    wrapped("Automation goes on. What was held is decided afresh, never replayed.")
+    if doubted:
+        wrapped(f"{count(doubted, 'run')} in doubt still: wk runs --status in_doubt")
     return Exit.DONE
 
 

@@ -1,10 +1,17 @@
 """What is kept: how large it is and for how long there is room, what went, and taking out what may go."""
 
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
 from watchkeeper.surface.cli.look import LISTED, more, nothing
-from watchkeeper.surface.cli.place import Exit, here
+from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.words import Column, as_json, at, count, table, wrapped
 from watchkeeper.surface.cli.words import size as size_text
 from watchkeeper.values import duration_text
+
+KEY: Final = "ledger.key"
 
 
 def size(*, json: bool = False) -> int:
@@ -79,6 +86,68 @@ def gone(*, kind: str = "", limit: int = LISTED, json: bool = False) -> int:
     )
     more(len(found), limit)
     return Exit.DONE
+
+
+def backup(to: Path, /, *, with_key: bool = False, json: bool = False) -> int:
+    """A consistent copy of everything durable, in one file, while the node goes on. It is looked at in full afterwards.
+
+    Parameters
+    ----------
+    to
+        A file that does not exist yet, or a folder for one.
+    with_key
+        Put ledger.key into it. Without it keep a copy of that file apart: a store without its key cannot go on.
+    """
+    target = to / f"watchkeeper-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar" if to.is_dir() else to
+    if target.exists():
+        raise Ends(Exit.USAGE, f"{target} is there already: name a new file, so that no backup is overwritten")
+    beside = target.with_name(f".{target.name}.part")
+    try:
+        found = _downloaded(beside, target, with_key=with_key)
+    except OSError as failed:
+        raise Ends(Exit.LATER, f"{failed.filename or target}: cannot be written: {failed.strerror}") from failed
+    finally:
+        beside.unlink(missing_ok=True)
+    noted = target.with_name(f"{target.name}.checkpoint")
+    size = target.stat().st_size
+    if json:
+        as_json(
+            {
+                "file": str(target),
+                "bytes": size,
+                "checkpoint": str(noted),
+                "ledger": found.size,
+                "files": sorted(found.files),
+            }
+        )
+        return Exit.DONE
+    wrapped(
+        f"Wrote {target} ({size_text(size)}), and looked at all of it: {count(found.size, 'ledger entry', 'ledger entries')} lead to its root."
+    )
+    wrapped(
+        "In it: everything durable, with every configuration that was ever applied. Not in it: secrets, the token of the first start."
+    )
+    if KEY in found.files:
+        wrapped(f"{KEY} is in it: whoever has this file can sign another record under the name of this node.")
+    else:
+        wrapped(f"{KEY} is not in it: keep a copy of .watchkeeper/{KEY} apart, or nothing can go on from this backup.")
+    wrapped(f"Its checkpoint stands in {noted}: keep it where the owner of the node cannot change it.")
+    return Exit.DONE
+
+
+def _downloaded(beside: Path, target: Path, *, with_key: bool) -> Any:
+    from watchkeeper.bootstrap import check_backup
+
+    number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(number, "wb") as file:
+        here().client().download("/store/backup", {"key": with_key}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    found = check_backup(beside, target.parent)
+    beside.replace(target)
+    noted = target.with_name(f"{target.name}.checkpoint")
+    noted.write_text(found.checkpoint, encoding="utf-8")
+    return found
 
 
 def sweep(*, json: bool = False) -> int:
