@@ -13,10 +13,12 @@ from rich.console import Console
 
 from watchkeeper.bench.figures import Measure, Result, machine
 from watchkeeper.bench.measures import ALL, Unproven, ledger, profile
+from watchkeeper.bench.peers.compare import peers
 from watchkeeper.bench.report import as_json, described, show, write
 
 ENTRIES_FULL: Final = 1_000_000
 SERVICES: Final = 1_000
+PEERS: Final = "peers"
 FAILED: Final = 1
 
 
@@ -30,10 +32,13 @@ def main(
     full: bool = False,
     json: bool = False,
     out: Path | None = None,
+    peers: Path | None = None,
 ) -> int:
     console = Console(stderr=json, highlight=False)
     try:
-        result = asyncio.run(_bench(console, only, seconds, repeat, services, profiled=profiled, full=full))
+        result = asyncio.run(
+            _bench(console, only, seconds, repeat, services, profiled=profiled, full=full, installed=peers)
+        )
     except Unproven as unproven:
         Console(stderr=True).print(f"wk bench: no figures: {unproven}")
         return FAILED
@@ -48,11 +53,21 @@ def main(
 
 
 async def _bench(
-    console: Console, only: Sequence[str], seconds: float, repeat: int, services: int, *, profiled: bool, full: bool
+    console: Console,
+    only: Sequence[str],
+    seconds: float,
+    repeat: int,
+    services: int,
+    *,
+    profiled: bool,
+    full: bool,
+    installed: Path | None,
 ) -> Result:
-    """`profiled` alone prints the stages and nothing else."""
+    """`profiled` alone prints the stages and nothing else. `installed`: where peers are, to be measured beside."""
     at = datetime.now(UTC)
-    names = list(only) or ([] if profiled and not full else list(ALL))
+    names = list(only) or ([] if profiled and not full and installed is None else list(ALL))
+    if installed is not None and PEERS not in names:
+        names.append(PEERS)
     with tempfile.TemporaryDirectory(prefix="wk-bench-") as folder:
         known = machine(Path(folder))
         console.print(described(known), style="dim")
@@ -60,10 +75,13 @@ async def _bench(
         for turn in range(repeat if names else 0):
             found: list[Measure] = []
             for name in names:
-                console.print(
-                    f"turn {turn + 1} of {repeat}: {name} ({(ALL[name].__doc__ or '').splitlines()[0]})", style="dim"
-                )
-                measure: Any = partial(ledger, entries=ENTRIES_FULL) if full and name == "ledger" else ALL[name]
+                measure: Any = ALL.get(name)
+                if full and name == "ledger":
+                    measure = partial(ledger, entries=ENTRIES_FULL)
+                if name == PEERS:
+                    measure = partial(peers, installed=installed or Path())
+                what = (getattr(measure, "func", measure).__doc__ or "").splitlines()[0]
+                console.print(f"turn {turn + 1} of {repeat}: {name} ({what})", style="dim")
                 found.append(await measure(Path(folder) / f"{turn}-{name}", seconds, services))
             turns.append(tuple(found))
         stages: dict[str, float] = {}

@@ -224,9 +224,9 @@ async def runs(folder: Path, seconds: float, services: int) -> Measure:
     """Three-step durable runs, AT_ONCE at a time, the machine alone; and the same events written bare, around it."""
     del services
     before = load()
-    bare_1 = await _once("bare", "journal", folder / "bare-1", seconds / 2)
-    alone = await _once("alone", "", folder / "alone", seconds)
-    bare_2 = await _once("bare", "journal", folder / "bare-2", seconds / 2)
+    bare_1 = await once("bare", "journal", folder / "bare-1", seconds / 2)
+    alone = await once("alone", "", folder / "alone", seconds)
+    bare_2 = await once("bare", "journal", folder / "bare-2", seconds / 2)
     bare = (bare_1["runs_per_s"] + bare_2["runs_per_s"]) / 2
     return Measure(
         name="runs",
@@ -251,7 +251,8 @@ async def runs(folder: Path, seconds: float, services: int) -> Measure:
     )
 
 
-async def _once(module: str, kind: str, folder: Path, seconds: float) -> dict[str, float]:
+async def once(module: str, kind: str, folder: Path, seconds: float) -> dict[str, float]:
+    """What a program of the bench says in its one line."""
     folder.mkdir(parents=True)
     words = [sys.executable, "-m", f"watchkeeper.bench.{module}", *([kind] if kind else []), str(folder)]
     async with Child(*words, str(seconds), str(AT_ONCE), log=folder / "log") as child:

@@ -29,7 +29,11 @@ class Child:
 
     def __init__(self, *words: str, environment: Mapping[str, str] | None = None, log: Path | None = None) -> None:
         self._words = words
-        self._environment = {**os.environ, **(environment or {})}
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self._environment = {
+            **inherited,
+            **(environment or {}),
+        }  # modules are compiled once, as an installation has them
         self._log = log
         self.first = ""
         self._process: asyncio.subprocess.Process | None = None

@@ -8,8 +8,10 @@ whatever comes again. Times are of CLOCK_MONOTONIC, in nanoseconds.
 import asyncio
 import sys
 from collections import deque
+from datetime import UTC, datetime
 from time import monotonic_ns
 from typing import Final
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -25,7 +27,8 @@ class Order(Struct, frozen=True, kw_only=True):
     """`paced`: `rate` posts a second whatever comes back. `window`: at most so many alerts sent and not yet acted upon.
     `posts`: each of `connections` sends the next when the last was answered, and no effect is waited for.
 
-    `batch` alerts a post. `services` are taken in turn; one that still waits for its effect is passed over.
+    `batch` alerts a post. `services` are taken in turn; one that still waits for its effect is passed over. `shape` is how
+    an alert is put into a body, and `path` where it is posted: those of a peer are its own.
     """
 
     kind: str
@@ -42,6 +45,9 @@ class Order(Struct, frozen=True, kw_only=True):
     batch: int = 1
     steps: int = 1
     warm_s: float = 0.0
+    path: str = "/hooks/alertmanager"
+    shape: str = "alertmanager"
+    quiet_s: float = QUIET_S
 
 
 class Outcome(Struct, kw_only=True):
@@ -88,10 +94,13 @@ class Target:
         service, _, step = asked.path.strip("/").partition("/")
         if service == "told":
             return 202, b"{}"
-        if asked.key in self.keys:
-            self.again += 1
-            return 200, b"{}"
-        self.keys.add(asked.key)
+        if service == "by-body":
+            service, step = str(msgspec.json.decode(asked.body)["service"]), "restart"
+        if asked.key:
+            if asked.key in self.keys:
+                self.again += 1
+                return 200, b"{}"
+            self.keys.add(asked.key)
         self.seen_ns = now
         sent = self.waiting.get(service)
         if sent is None or not step:
@@ -112,9 +121,7 @@ class Sender:
     def __init__(self, order: Order, target: Target) -> None:
         self._order, self._target = order, target
         self._services: deque[str] = deque(f"svc-{number}" for number in range(order.services))
-        self._callers = [
-            Caller("127.0.0.1", order.port, "/hooks/alertmanager", order.token) for _ in range(order.connections)
-        ]
+        self._callers = [Caller("127.0.0.1", order.port, order.path, order.token) for _ in range(order.connections)]
         self._idle: asyncio.Queue[Caller] = asyncio.Queue()
         self._number = 0
         self._counts_effects = order.kind != "posts"
@@ -211,6 +218,8 @@ class Sender:
 
     def _body(self, services: list[str]) -> bytes:
         order = self._order
+        if order.shape == "prefect":
+            return self._events(services)
         alerts: list[str] = []
         for service in services:
             self._number += 1
@@ -227,11 +236,24 @@ class Sender:
             f'"alerts":[{",".join(alerts)}]}}'
         ).encode()
 
+    def _events(self, services: list[str]) -> bytes:
+        found = [
+            {
+                "id": str(uuid4()),
+                "occurred": datetime.now(UTC),
+                "event": "bench.alert",
+                "resource": {"prefect.resource.id": f"bench.{service}"},
+                "payload": {"service": service},
+            }
+            for service in services
+        ]
+        return msgspec.json.encode(found)
+
     async def _drained(self) -> None:
         target = self._target
         target.seen_ns = monotonic_ns()
         end_ns = monotonic_ns() + int(DRAIN_WITHIN_S * 1e9)
-        while target.waiting and min(end_ns, target.seen_ns + int(QUIET_S * 1e9)) > monotonic_ns():  # noqa: ASYNC110  a silence is waited for
+        while target.waiting and min(end_ns, target.seen_ns + int(self._order.quiet_s * 1e9)) > monotonic_ns():  # noqa: ASYNC110  a silence is waited for
             await asyncio.sleep(0.05)
 
     def _summed(self, began_ns: int, sent_all_ns: int) -> Outcome:

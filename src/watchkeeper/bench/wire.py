@@ -104,6 +104,6 @@ class Caller(asyncio.Protocol):
         head = self._buffer[:end]
         stop = end + 4 + int(_field(head, _LENGTH) or b"0")
         if len(self._buffer) >= stop:
-            self._buffer = self._buffer[stop:]
+            self._buffer = b""  # one answer to one request; what a peer sends in chunks behind it is not read
             if not self._answer.done():
                 self._answer.set_result(int(head[9:12]))

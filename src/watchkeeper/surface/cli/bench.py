@@ -19,6 +19,7 @@ def bench(
     full: bool = False,
     json: bool = False,
     out: Path | None = None,
+    peers: Path | None = None,
 ) -> int:
     """Measure this machine: a node, a sender and a target as processes of their own, in a folder that goes afterwards.
 
@@ -40,6 +41,9 @@ def bench(
         Raw results.
     out
         A folder for raw results and plots.
+    peers
+        A folder where DBOS, Prefect, ansible-rulebook and n8n are installed, each in a folder of its name; those that are
+        there are measured beside.
     """
     unknown = [each for each in only if each not in MEASURES]
     if unknown:
@@ -51,6 +55,14 @@ def bench(
     except ModuleNotFoundError as missing:
         raise Ends(Exit.LATER, f"this installation has no bench ({missing.name} is missing)") from missing
     done = found.main(
-        only=only, seconds=seconds, repeat=repeat, services=services, profiled=profile, full=full, json=json, out=out
+        only=only,
+        seconds=seconds,
+        repeat=repeat,
+        services=services,
+        profiled=profile,
+        full=full,
+        json=json,
+        out=out,
+        peers=peers,
     )
     return int(done)
