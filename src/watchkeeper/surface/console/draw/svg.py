@@ -38,14 +38,15 @@ def _clipped(said: str, most: int) -> str:
 
 def drawing(width: float, height: float, inner: Iterable[Markup], label: str, *, wide: bool = False) -> Markup:
     """At its own size, smaller where there is no room; `wide` fills its place."""
+    shown = tuple(inner)
     return element(
         "svg",
-        inner,
+        shown,
         class_="draw wide" if wide else "draw",
         width=None if wide else width,
         height=None if wide else height,
         viewBox=f"0 0 {number(width)} {number(height)}",
-        role="img",
+        role="group" if any("<a " in part for part in shown) else "img",  # links inside an image are reached by nobody
         aria_label=label,
         preserveAspectRatio="xMinYMin meet",
     )

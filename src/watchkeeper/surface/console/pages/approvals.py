@@ -80,7 +80,7 @@ async def approve(visit: Visit) -> Response:
         if refused.status == 409:
             return await card(visit, str(refused))
         raise
-    return visit.go(f"/approvals/{name}", f"Approved {words.plural(len(found['targets']), 'target')}. {found['why']}")
+    return visit.go(f"/approvals/{name}", f"Your yes is recorded. {found['why']}".strip())
 
 
 async def reject(visit: Visit) -> Response:

@@ -133,14 +133,16 @@ palette.id = "palette";
 palette.setAttribute("aria-label", "Search or jump to");
 palette.innerHTML = '<input type="text" role="combobox" aria-expanded="true" aria-controls="found" aria-label="Search or jump to" placeholder="Search or jump to" autocomplete="off" spellcheck="false"><ul id="found" role="listbox" aria-label="Found"></ul>';
 body.append(palette);
-let things = null, chosen = 0;
+let things = null, chosen = 0, pressed = false;
 async function jump() {
   if (palette.open) return;
   palette.showModal();
   $("input", palette).value = "";
   $("input", palette).focus();
+  pressed = false;
   things = things || await (await fetch("/palette.json")).json();
   list();
+  if (pressed) $$("[role=option]", palette)[0]?.click();
 }
 function list() {
   const wanted = $("input", palette).value.trim().toLowerCase();
@@ -180,7 +182,7 @@ palette.addEventListener("keydown", (event) => {
     rows.forEach((row, at) => row.setAttribute("aria-selected", String(at === chosen)));
     rows[chosen]?.scrollIntoView({block: "nearest"});
     $("input", palette).setAttribute("aria-activedescendant", `o${chosen}`);
-  } else if (event.key === "Enter") { event.preventDefault(); if (rows[chosen]) go(rows[chosen].thing); }
+  } else if (event.key === "Enter") { event.preventDefault(); if (rows[chosen]) go(rows[chosen].thing); else pressed = !things; }
 });
 palette.addEventListener("click", (event) => { if (event.target === palette) palette.close(); });
 $("#find").addEventListener("click", jump);

@@ -1,0 +1,290 @@
+"""The console in a real Chromium, over a real node that watches the demo's fleet: a person approves, stops, and reads."""
+
+import json
+import re
+import shutil
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.async_api import async_playwright, expect
+
+from watchkeeper.demo.desk import ANA, BEN, Desk
+from watchkeeper.demo.fleet import Fleet
+from watchkeeper.demo.home import write
+from watchkeeper.demo.node import Node
+from watchkeeper.demo.story import GROUPS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
+    pytest.mark.timeout(300),
+]
+ARTEFACTS = Path(__file__).parents[2] / "test-artefacts" / "console"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+SIZES = {
+    "desktop": {"width": 1440, "height": 900},
+    "tablet": {"width": 900, "height": 1100},
+    "phone": {"width": 390, "height": 844},
+}
+SERIOUS = {"serious", "critical"}
+WITHIN_MS = 30_000
+PAYMENTS = "payments/instance-down"
+HOSTILE = 'web"><img src=x onerror=window.owned=1><script>window.owned=1</script>\u202e' + "long " * 120
+
+
+@asynccontextmanager
+async def demo(folder: Path):
+    """Fleet, node and two people; the prober reports what breaks."""
+    async with Fleet() as fleet:
+        write(folder, fleet)
+        async with Node(folder, fleet.environment()) as node:
+            desk = Desk(node.url, folder)
+            hook = await desk.enter(GROUPS)
+            fleet.report_to(f"{node.url}/hooks/alertmanager", hook)
+            yield fleet, node, desk
+
+
+class Reader:
+    """A person at a browser. What a page must never do is collected: errors, and requests that leave the node."""
+
+    def __init__(self, page, url: str) -> None:
+        self.page, self.url = page, url
+        self.wrong: list[str] = []
+        self.elsewhere: list[str] = []
+        page.on("pageerror", lambda error: self.wrong.append(f"{page.url}: {error}"))
+        page.on("console", lambda said: self.wrong.append(f"{page.url}: {said.text}") if said.type == "error" else None)
+        page.on("request", lambda asked: self._asked(asked.url))
+
+    def _asked(self, url: str) -> None:
+        if urlsplit(url).netloc != urlsplit(self.url).netloc:
+            self.elsewhere.append(url)
+
+    async def enter(self, token: str) -> None:
+        await self.page.goto(f"{self.url}/sign-in#{token}")
+        await self.page.wait_for_url(f"{self.url}/")
+        assert token not in self.page.url
+
+    async def see(self, path: str) -> None:
+        await self.page.goto(self.url + path)
+
+
+@asynccontextmanager
+async def browser():
+    async with async_playwright() as playwright:
+        found = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            yield found
+        finally:
+            await found.close()
+
+
+@asynccontextmanager
+async def reader(chromium, url: str, size: str = "desktop", theme: str = "light", **more):
+    context = await chromium.new_context(viewport=SIZES[size], color_scheme=theme, timezone_id="Europe/Berlin", **more)
+    context.set_default_timeout(WITHIN_MS)
+    try:
+        yield Reader(await context.new_page(), url)
+    finally:
+        await context.close()
+
+
+async def first(desk: Desk, what: str, **query: str) -> str:
+    return (await desk.get(f"/{what}", limit="1", **query))["items"][0]["id"]
+
+
+async def test_a_person_watches_approves_and_stops_from_the_page(tmp_path):
+    async with demo(tmp_path / "home") as (fleet, node, desk), browser() as chromium:
+        await desk.grant(PAYMENTS, "approve")
+        async with reader(chromium, node.url) as ben:
+            await ben.enter(desk.token(BEN))
+            page = ben.page
+            await expect(page.locator("h1")).to_have_text("Nothing is broken. Nothing waits for you.")
+            await expect(page.locator(".live")).to_have_attribute("data-live", "on")
+
+            # Something breaks. Nobody reloads: the page says what, and that a person is asked.
+            await fleet.break_("payments-api-2", "hang")
+            await expect(page.locator("h1")).to_contain_text("One approval waits for a person.", timeout=WITHIN_MS)
+            await expect(page.locator("h1")).to_contain_text("payments-api-2 is in trouble.")
+            await page.get_by_role("link", name="Review").click()
+            await expect(page.get_by_text("Bound to what you see.")).to_be_visible()
+            await page.get_by_placeholder("Comment for the timeline").fill("the others serve")
+            await page.get_by_role("button", name="Approve 1 target").click()
+            await expect(page.get_by_text("Your yes is recorded.")).to_be_visible()
+
+            # The repair happens, and its page follows it to the verified end.
+            await desk.until("the run to succeed", lambda: _succeeded(desk))
+            await ben.see(f"/runs/{await first(desk, 'runs')}")
+            await expect(page.locator(".answer .s.good")).to_have_text("Succeeded")
+            await expect(page.locator(".card .s.good", has_text="Healthy")).to_be_visible()
+            assert await fleet.healthy("payments-api-2")
+
+            # Stop from the page, by keyboard: the focus starts on the safe choice.
+            await ben.see("/")
+            await page.keyboard.press("Shift+S")
+            await expect(page.get_by_role("link", name="Keep running")).to_be_focused()
+            await page.get_by_label("Reason").fill("smoke in the room")
+            await page.locator("dialog").get_by_role("button", name=re.compile("^Stop 0 runs and")).click()
+            await expect(page.locator(".stopped")).to_contain_text("ben stopped everything")
+            before = await fleet.effects("payments-api-3")
+            await fleet.break_("payments-api-3", "sick")
+            held = await desk.until("a decision under the stop", lambda: _withheld(desk))
+            await ben.see(f"/decisions/{held}")
+            await expect(page.locator("h1")).to_contain_text("stopped automation")
+            assert await fleet.effects("payments-api-3") == before
+            assert ben.wrong == []
+            assert ben.elsewhere == []
+
+
+async def _succeeded(desk: Desk) -> bool:
+    found = (await desk.get("/runs", limit="1"))["items"]
+    return bool(found) and found[0]["status"] == "succeeded"
+
+
+async def _withheld(desk: Desk) -> str | None:
+    for verdict in ("hold", "refuse"):
+        for one in (await desk.get("/decisions", verdict=verdict))["items"]:
+            if any(each["guard"] == "stop" and each["outcome"] != "pass" for each in one["findings"]):
+                return one["id"]
+    return None
+
+
+async def told(desk: Desk, fleet: Fleet) -> None:
+    """A night's worth of everything, small: a repair, a request that waits, a hold, hostile text, a dead letter."""
+    await desk.grant(PAYMENTS, "auto")
+    await fleet.break_("payments-api-1", "crash")
+    await desk.until("the run to succeed", lambda: _succeeded(desk))
+    await desk.post("/holds", {"scope": {"entity": "component:default/search"}, "for": "1h", "reason": HOSTILE[:280]})
+    await desk.post("/freezes", {"scope": {"environment": "prod"}, "for": "2h", "reason": "sale"})
+    incident = await first(desk, "incidents")
+    await desk.post(f"/incidents/{incident}/comment", {"comment": HOSTILE})
+
+
+async def places(desk: Desk) -> dict[str, str]:
+    decision, run = await first(desk, "decisions", verdict="act"), await first(desk, "runs")
+    incident, alert = await first(desk, "incidents"), await first(desk, "alerts")
+    return {
+        "now": "/",
+        "incidents": "/incidents",
+        "incident": f"/incidents/{incident}",
+        "trail": f"/incidents/{incident}/trail",
+        "alerts": "/alerts",
+        "alert": f"/alerts/{alert}",
+        "decisions": "/decisions",
+        "decision": f"/decisions/{decision}",
+        "situation": f"/decisions/{decision}/situation",
+        "replay": f"/decisions/{decision}/replay",
+        "approvals": "/approvals?state=all",
+        "runs": "/runs",
+        "run": f"/runs/{run}",
+        "services": "/services",
+        "graph": "/services?focus=component:default/config-store&hops=2",
+        "rules": "/rules",
+        "rule": f"/rules/{PAYMENTS}",
+        "runbook": "/runbooks/payments/restart-instance",
+        "limits": "/limits",
+        "ledger": "/ledger",
+        "entry": "/ledger/3",
+        "dead-letters": "/dead-letters",
+        "sources": "/sources",
+        "metrics": "/measures",
+        "settings": "/settings",
+        "stop": "/stop",
+        "more": "/more",
+    }
+
+
+async def test_every_page_is_sound_in_both_themes_and_all_sizes(tmp_path):
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    axe = Path(AXE_FILE_PATH).read_text()
+    faults: list[str] = []
+    async with demo(tmp_path / "home") as (fleet, node, desk), browser() as chromium:
+        await told(desk, fleet)
+        pages = await places(desk)
+        for size, theme in (
+            ("desktop", "light"),
+            ("desktop", "dark"),
+            ("tablet", "light"),
+            ("phone", "light"),
+            ("phone", "dark"),
+        ):
+            async with reader(chromium, node.url, size, theme, bypass_csp=False) as ana:
+                await ana.enter(desk.token(ANA))
+                for name, path in pages.items():
+                    await ana.see(path)
+                    await ana.page.screenshot(path=ARTEFACTS / f"{name}-{theme}-{size}.png", full_page=True)
+                    if await ana.page.evaluate(
+                        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+                    ):
+                        faults.append(f"{name} {theme} {size}: scrolls sideways")
+                    assert await ana.page.evaluate("window.owned") is None
+                    if (size, theme) in {("desktop", "light"), ("phone", "dark")}:
+                        await ana.page.evaluate(axe)
+                        found = await ana.page.evaluate(
+                            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})"
+                        )
+                        faults += [
+                            f"{name} {theme} {size}: {one['id']}: {one['nodes'][0]['html'][:160]}"
+                            for one in found["violations"]
+                            if one["impact"] in SERIOUS
+                        ]
+                assert ana.elsewhere == []
+                assert ana.wrong == []
+    assert faults == [], "\n".join(faults)
+
+
+async def test_without_scripts_every_page_reads_and_forms_work(tmp_path):
+    async with demo(tmp_path / "home") as (fleet, node, desk), browser() as chromium:
+        await told(desk, fleet)
+        pages = await places(desk)
+        async with reader(chromium, node.url, java_script_enabled=False) as ana:
+            await ana.see("/sign-in")
+            await ana.page.get_by_label("Token").fill(desk.token(ANA))
+            await ana.page.get_by_role("button", name="Sign in").click()
+            for name, path in pages.items():
+                await ana.see(path)
+                assert await ana.page.locator("h1").count() == 1, name
+                assert len(await ana.page.locator("main").inner_text()) > 30, name
+            await ana.see("/")
+            await ana.page.locator("#stop").click()
+            await ana.page.get_by_role("button", name=re.compile("^Stop 0 runs and")).click()
+            await expect(ana.page.locator(".stopped")).to_contain_text("ana stopped everything")
+            stops = await desk.get("/stops", state="open")
+            assert [one["by"] for one in stops["items"]] == ["ana"]
+
+
+async def test_the_palette_finds_by_name_and_leads_there_by_keyboard(tmp_path):
+    async with (
+        demo(tmp_path / "home") as (_fleet, node, desk),
+        browser() as chromium,
+        reader(chromium, node.url) as ana,
+    ):
+        await ana.enter(desk.token(ANA))
+        page = ana.page
+        await page.keyboard.press("Control+k")
+        await expect(page.get_by_role("combobox")).to_be_focused()
+        await page.keyboard.type("config-store")
+        await expect(page.get_by_role("option").first).to_be_visible()
+        for _ in range(await page.get_by_role("option").count() - 1):
+            await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(re.compile(r"/services\?focus="))
+        await page.keyboard.press("g")
+        await page.keyboard.press("l")
+        await page.wait_for_url("**/ledger")
+        await page.keyboard.press("/")
+        await page.keyboard.type("stop automation")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("dialog[open]")).to_contain_text("Stop automation?")
+        assert json.dumps((await desk.get("/stops"))["items"]) == "[]"
+        assert ana.wrong == []
