@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from watchkeeper.surface.console import words
 from watchkeeper.surface.console.call import Refused
 from watchkeeper.surface.console.pages.now import timed
 from watchkeeper.surface.console.pages.services import drawn

@@ -42,10 +42,8 @@ async def limits(visit: Visit) -> Response:
 def answer(force: list[dict[str, Any]], waiting: int) -> str:
     if not force:
         return "Nothing is held back."
-    first = force[0]
-    until = f"; the first ends {words.utc(first['until_at'])}" if first["until_at"] else ""
     held = f" {words.plural(waiting, 'proposal')} {'waits' if waiting == 1 else 'wait'}." if waiting else ""
-    return f"{words.plural(len(force), 'limit is', 'limits are')} in force{until}.{held}"
+    return f"{words.plural(len(force), 'limit is', 'limits are')} in force.{held}"
 
 
 async def make(visit: Visit) -> Response:
