@@ -35,6 +35,7 @@ from watchkeeper.adapters.sqlite.archive import Manifest
 from watchkeeper.adapters.sqlite.place import DATABASE
 from watchkeeper.adapters.sqlite.restore import Backed, Marked
 from watchkeeper.approve.people import Actor
+from watchkeeper.catalog.entity import EntityKind
 from watchkeeper.decide.decision import DECIDE_REV
 from watchkeeper.documents import Problem
 from watchkeeper.engine import virtual
@@ -133,6 +134,36 @@ def read_home(folder: Path) -> dict[str, bytes]:
     if problems:
         raise Rejected(str(problems[0]))
     return files
+
+
+def names_of(home: Path) -> frozenset[str]:
+    """Every word by which a home's catalogue knows an entity, groups as `group:name` too. Raises Rejected for a home with
+    errors.
+    """
+    compiled = check(home)
+    if compiled.configuration is None:
+        raise Rejected(f"{home} has errors, mend them first ('wk check'): {compiled.errors[0]}")
+    catalog = compiled.configuration.catalog
+    groups = (f"group:{entity.name}" for entity in catalog.entities.values() if entity.kind is EntityKind.GROUP)
+    return frozenset((*catalog.named, *catalog.entities, *groups))
+
+
+def errors_with(home: Path | None, files: Mapping[str, bytes]) -> tuple[Problem, ...]:
+    """What would be wrong with a home that had these files as well; None: with these files alone."""
+    there = read_home(home) if home is not None else {}
+    return compile_home({**there, **files}, CelCompiler()).errors
+
+
+def write_new(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Write files that are not there; the paths written. Raises Rejected, and writes nothing, when one of them is."""
+    there = sorted(path for path in files if (folder / path).exists())
+    if there:
+        raise Rejected(
+            f"{folder / there[0]} is there already{f', and {len(there) - 1} more' if len(there) > 1 else ''}: nothing was "
+            "written; give another folder with --into, or move it away"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return Folder(folder).write(files)
 
 
 def secret_store(home: Path) -> SecretStore:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from rig import Rig
 from stage import ALICE, SETTINGS, Stage, component, house, rule, runbook
 
 from watchkeeper.engine.trying import Otherwise, Than, Tried, Trier
@@ -82,9 +83,10 @@ async def lived(stage: Stage) -> None:
     await stage.passes(30)
 
 
-async def tried(stage: Stage, files: Mapping[str, bytes], *, than: Than = Than.RECORD, rule: str = "", limit: int = 4):
+async def tried(stage: Rig, files: Mapping[str, bytes], *, than: Than = Than.RECORD, rule: str = "", limit: int = 4):
     """All pages as one."""
-    trier = Trier(stage.on)
+    assert stage.engine is not None
+    trier = Trier(stage.engine)
     configuration = await trier.configuration(files)
     assert not hasattr(configuration, "status"), configuration
     pages: list[Tried] = []

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from served import HOME, RULE, SECRETS, alerts, served
+from served import HOME, RULE, SECRETS, alerts, configuration, served
 
 API = "/api/v1"
 
@@ -74,3 +74,46 @@ async def test_what_cannot_be_tried_is_said(vera, body, status, said):
     answer = await vera.post(f"{API}/history/try", json=body)
     assert answer.status_code == status, answer.text
     assert said in answer.text
+
+
+async def test_the_impact_of_the_edited_folder_as_data_and_as_a_document(node, vera):
+    node.files["packs/shop/rules/seen.yaml"] = RULE.format(name="seen", alert="Odd", ceiling="observe").encode()
+    impact = (await vera.post(f"{API}/history/impact", json={"document": "md"})).json()
+    assert [(each["kind"], each["rule"]) for each in impact["history"]["items"]] == [
+        ("lost", "shop/seen"),
+        ("new", "shop/seen"),
+    ]
+    assert {each["ref"] for each in impact["touched"]["services"]} >= {
+        "component:default/web",
+        "component:default/cart",
+    }
+    assert impact["document"].startswith("# Impact of ")
+    assert "rule shop/seen changed" in impact["document"]
+    page = (await vera.post(f"{API}/history/impact", json={"document": "html", "days": 1})).json()["document"]
+    assert page.startswith("<!doctype html>")
+    refused = await vera.post(f"{API}/history/impact", json={"document": "pdf"})
+    assert refused.status_code == 422
+
+
+async def test_missing_rules_are_suggested_with_what_people_ran(node, vera):
+    await node.person("olga", "operator")
+    async with node.client(node.tokens["olga"]) as olga:
+        body = {"runbook": "shop/mend", "targets": ["component:default/web"], "reason": "it was odd"}
+        started = await olga.post(f"{API}/runs", json=body)
+        assert started.status_code == 202, started.text
+
+    async def ended():
+        return (await node.store.count("run", {"state": "closed"})) == 1
+
+    await node.until(ended)
+    found = (await vera.get(f"{API}/history/suggestions", params={"least": 5})).json()
+    (only,) = found["items"]
+    assert (only["alert"], only["alerts"], only["by_hand"], only["runbook"]) == (
+        "Odd",
+        1,
+        {"shop/mend": 1},
+        "shop/mend",
+    )
+    files_now = {**HOME, "packs/shop/rules/odd.yaml": only["draft"].encode()}
+    assert configuration(files_now).rules["shop/odd"].ceiling.value == "observe"
+    assert (await vera.get(f"{API}/history/suggestions", params={"days": 0})).status_code == 422

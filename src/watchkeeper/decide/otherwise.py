@@ -27,6 +27,7 @@ from watchkeeper.guards.situation import (
 )
 from watchkeeper.guards.words import names_of
 from watchkeeper.packs.rule import Mode, Rule
+from watchkeeper.values import Instant
 
 BY_CONFIGURATION: Final = (
     "configuration",
@@ -63,6 +64,27 @@ class NotDecided(Struct, frozen=True, kw_only=True):
     """No decision would have been made: the rule is gone, or does not match."""
 
     why: str
+
+
+class Otherwise(Struct, frozen=True, kw_only=True):
+    """One thing that would have been otherwise. `kind`: `differs`, `lost` (a decision that would not have been made),
+    `new` (one that was not made and would have been) or `engine` (this release decides it otherwise, whatever the rules).
+    `was` and `now` are verdicts, `none`, or `cannot judge`. `why` is the first thing that differs, as a sentence.
+    """
+
+    kind: str
+    rule: str
+    alert: str
+    name: str
+    at: Instant
+    was: str
+    now: str
+    why: str
+    decision: str = ""
+    targets: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    runbook: str = ""
+    differences: tuple[Difference, ...] = ()
 
 
 class Meant(Struct, frozen=True, kw_only=True):

@@ -52,7 +52,7 @@ class Changes:
         compile_files: Compile,
         aside: Aside,
     ) -> None:
-        self._aside = aside
+        self.aside = aside
         self._scribe, self._world, self._activated = scribe, world, activated
         self._read_folder, self._compile = read_folder, compile_files
 
@@ -88,8 +88,8 @@ class Changes:
 
     async def apply(self, actor: Actor, digest: str, reason: str) -> Activation | No:
         """Make the planned configuration the active one. Nothing is half-applied: one commit, or none."""
-        files = await self._aside(self._read_folder)
-        compiled: Compiled = await self._aside(self._compile, files)
+        files = await self.aside(self._read_folder)
+        compiled: Compiled = await self.aside(self._compile, files)
         if compiled.configuration is None:
             errors = [str(problem) for problem in compiled.problems if problem.severity is ProblemSeverity.ERROR]
             return No(
@@ -124,12 +124,12 @@ class Changes:
 
     async def folder(self) -> Files:
         """The files of the node's own folder, as they are now."""
-        found: Files = await self._aside(self._read_folder)
+        found: Files = await self.aside(self._read_folder)
         return found
 
     async def compile(self, files: Files) -> Compiled:
         """Beside the loop. Changes nothing."""
-        found: Compiled = await self._aside(self._compile, files)
+        found: Compiled = await self.aside(self._compile, files)
         return found
 
     async def activations(self, *, after: str | None, limit: int) -> tuple[tuple[Activation, ...], str | None]:
@@ -167,7 +167,7 @@ class Changes:
         before, files = found
         if before.digest == self._world.configuration.digest:
             return changed(f"{before.digest[:12]} is active already")
-        compiled: Compiled = await self._aside(self._compile, files)
+        compiled: Compiled = await self.aside(self._compile, files)
         configuration = compiled.configuration
         if configuration is None:
             return changed(f"{before.digest[:12]} has errors in this release: {compiled.errors[0]}")
@@ -184,7 +184,7 @@ class Changes:
 
     async def compiled(self, digest: str) -> Configuration | None:
         """A configuration that was active once, for the runs it started."""
-        return await stored(self._scribe.store, self._compile, digest, self._aside)
+        return await stored(self._scribe.store, self._compile, digest, self.aside)
 
 
 def activation(

@@ -17,7 +17,16 @@ from watchkeeper.approve.people import Grant
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.decide.decide import decide_untargeted
 from watchkeeper.decide.decision import Decision
-from watchkeeper.decide.otherwise import CannotJudge, Judged, Meant, NotDecided, differences, first_reason, otherwise
+from watchkeeper.decide.otherwise import (
+    CannotJudge,
+    Judged,
+    Meant,
+    NotDecided,
+    Otherwise,
+    differences,
+    first_reason,
+    otherwise,
+)
 from watchkeeper.decide.replay import Cause, Difference, Record, again, outcomes_compared, stored_digest
 from watchkeeper.decide.target import Why
 from watchkeeper.engine.answer import No, invalid
@@ -48,27 +57,6 @@ class Than(StrEnum):
 
     RECORD = "record"
     ACTIVE = "active"
-
-
-class Otherwise(Struct, frozen=True, kw_only=True):
-    """One thing that would have been otherwise. `kind`: `differs`, `lost` (a decision that would not have been made),
-    `new` (one that was not made and would have been) or `engine` (this release decides it otherwise, whatever the rules).
-    `was` and `now` are verdicts, `none`, or `cannot judge`. `why` is the first thing that differs, as a sentence.
-    """
-
-    kind: str
-    rule: str
-    alert: str
-    name: str
-    at: Instant
-    was: str
-    now: str
-    why: str
-    decision: str = ""
-    targets: tuple[str, ...] = ()
-    services: tuple[str, ...] = ()
-    runbook: str = ""
-    differences: tuple[Difference, ...] = ()
 
 
 class Tried(Struct, frozen=True, kw_only=True):
@@ -308,7 +296,7 @@ class Trier:
             rule = book.configuration.rulebook.rules[name]
             at = after_ms(alert.first_seen_at, rule.for_ms)
             ended = _end_of(alert)
-            if ended is not None and ended <= at and rule.for_ms:
+            if ended is not None and ended <= at:  # over before its time, or over when it was first heard of
                 continue
             facts = _facts(alert, incident, at)
             said = book.says(name, facts, at, None)

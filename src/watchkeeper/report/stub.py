@@ -24,7 +24,7 @@ def stub(labels: Mapping[str, str], entity_from: Sequence[str], owner: str = "")
             f"the alert has none of the labels {wanted}: say in watchkeeper.yaml which label names the entity"
         )
     label, value = found
-    name = _name(value)
+    name = name_of(value)
     lines = [
         f"# Drafted from an alert whose label {label} is {json.dumps(value)}. It is only observed until it has a reach.",
         "apiVersion: backstage.io/v1alpha1",
@@ -62,7 +62,7 @@ def _known(labels: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _name(value: str) -> str:
+def name_of(value: str) -> str:
     """A name the catalogue accepts; what does not fit becomes a dash, and the alert's own word an alias."""
     fit = _UNFIT.sub("-", value).strip("-_.")[:NAME_MAX].rstrip("-_.")
     return fit if NAME.fullmatch(fit) else "unnamed"

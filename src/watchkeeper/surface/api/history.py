@@ -2,12 +2,16 @@
 
 from typing import Annotated
 
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
 from watchkeeper.approve.roles import Verb
 from watchkeeper.engine.answer import No
+from watchkeeper.engine.impact import LOOKED_AT_MAX
+from watchkeeper.engine.suggesting import Suggested
 from watchkeeper.engine.trying import DAYS_MAX, TRIED_AT_ONCE_MAX, Than, Tried
+from watchkeeper.report.impact import Impact
 from watchkeeper.surface.api.bodies import Body, Word
 from watchkeeper.surface.api.configuration import FILES_MAX, decoded
 from watchkeeper.surface.api.door import Family, Here, answer
@@ -52,3 +56,36 @@ async def attempt(node: Here, body: TryBody) -> Response:
             than=Than(body.than),
         )
     )
+
+
+class ImpactBody(Body):
+    """`files` as for a trial. `limit` decisions are looked at, the newest ones. `document`: `md` or `html` for the report as
+    text beside the data.
+    """
+
+    files: Files | None = None
+    days: Days = DAYS_DEFAULT
+    limit: Annotated[int, Field(ge=1, le=LOOKED_AT_MAX)] = LOOKED_AT_MAX
+    document: Annotated[str, Field(pattern="^(md|html|)$")] = ""
+
+
+@family.post("/history/impact", Verb.READ, Impact)
+async def impact(node: Here, body: ImpactBody) -> Response:
+    """The impact report of a change: the plan, services, transactions and teams touched, and what history would have been
+    under it, against what is active.
+    """
+    files = decoded(body.files) if body.files is not None else None
+    if isinstance(files, No):
+        return answer(files)
+    return answer(await node.impacts.of(files, days=body.days, limit=body.limit, document=body.document))
+
+
+@family.get("/history/suggestions", Suggested)
+async def suggestions(
+    node: Here,
+    days: Annotated[int, Query(ge=1, le=DAYS_MAX)] = DAYS_DEFAULT,
+    least: Annotated[int, Query(ge=1, le=1_000_000)] = 2,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+) -> Response:
+    """Rules that are missing: alerts that came at least so often and that no rule asks for, with a draft for each."""
+    return answer(await node.suggesting.rules(days=days, least=least, limit=limit))

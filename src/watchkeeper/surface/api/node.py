@@ -13,6 +13,7 @@ from watchkeeper.engine.breaker_reading import BreakerReader
 from watchkeeper.engine.business_reading import BusinessReader
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.home_reading import HomeReader
+from watchkeeper.engine.impact import Impacts
 from watchkeeper.engine.incident_reading import IncidentReader
 from watchkeeper.engine.ledger_reading import LedgerReader
 from watchkeeper.engine.metric_reading import MetricReader
@@ -20,6 +21,7 @@ from watchkeeper.engine.reading import Reader
 from watchkeeper.engine.register_reading import RegisterReader
 from watchkeeper.engine.replaying import Replayer
 from watchkeeper.engine.store_reading import StoreReader
+from watchkeeper.engine.suggesting import Suggester
 from watchkeeper.engine.trying import Trier
 from watchkeeper.home.settings import Settings
 from watchkeeper.packs.runbook import SecretRef
@@ -57,6 +59,8 @@ class Node:
         self.kept = StoreReader(engine)
         self.trying = Trier(engine)
         self.breakers = BreakerReader(engine)
+        self.impacts = Impacts(engine, self.trying)
+        self.suggesting = Suggester(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__

@@ -66,8 +66,36 @@ def compiled(home: Path) -> "Configuration":
     return found.configuration
 
 
-def plan(*, json: bool = False) -> int:
-    """What the folder would change of what is active. Changes nothing."""
+def plan(
+    *,
+    impact: bool = False,
+    days: int = 30,
+    limit: int = 0,
+    format: str = "md",  # noqa: A002  the flag's own word
+    out: Path | None = None,
+    json: bool = False,
+) -> int:
+    """What the folder would change of what is active. Changes nothing.
+
+    Parameters
+    ----------
+    impact
+        The impact report: services, transactions and teams touched, and what history would have been under it.
+    days
+        With --impact: how far back.
+    limit
+        With --impact: how many of the newest decisions; 20,000 without it.
+    format
+        With --impact: md, html or json.
+    out
+        With --impact: the file to write it to.
+    """
+    if impact:
+        from watchkeeper.surface.cli.impact import report
+
+        return report(days, limit, "json" if json else format, out)
+    if out is not None:
+        raise Ends(Exit.USAGE, "--out goes with --impact")
     found = here().client().post("/configuration/plan", {})
     if json:
         as_json(found)

@@ -1,0 +1,101 @@
+"""What an operator types and reads of history: a change tried, its impact, rules that are missing."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_api_schema import Behind
+
+from served import HOME, SETTINGS
+from watchkeeper.surface.cli import main
+from watchkeeper.surface.cli.place import Exit
+
+FILES = HOME | {"watchkeeper.yaml": SETTINGS.replace("api_requests_per_s: 1000", "api_requests_per_s: 10000").encode()}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+    home = tmp_path_factory.mktemp("node")
+    (home / ".watchkeeper").mkdir(mode=0o700)
+    with Behind(home) as found:
+        yield found
+
+
+@pytest.fixture
+def wk(node: Behind, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("WATCHKEEPER_TOKEN", node.token)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code = main(["--url", node.url, "--utc", *words])
+        said = capsys.readouterr()
+        return code, said.out, " ".join(said.err.split())
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for path, body in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(body)
+    return tmp_path
+
+
+def test_the_same_folder_says_that_nothing_differs(wk, folder: Path) -> None:
+    code, said, _ = wk("replay", "--with", str(folder))
+    assert code == Exit.DONE
+    assert "2 the same, 0 otherwise, 0 not made; 0 new. Cannot judge: 0 of 2." in " ".join(said.split())
+
+
+def test_what_would_be_otherwise_is_listed_with_its_reason(wk, folder: Path) -> None:
+    (folder / "packs/shop/rules/seen.yaml").unlink()
+    code, said, _ = wk("replay", "--with", str(folder), "--days", "1")
+    assert code == Exit.NO
+    assert "Would not have been decided" in said
+    assert "shop/seen on web: ○ observe -> none" in " ".join(said.split())
+    assert "shop/seen is not there any more." in " ".join(said.split())
+    code, said, _ = wk("replay", "--with", str(folder), "--json", "--rule", "shop/down")
+    assert code == Exit.DONE
+    found = json.loads(said)
+    assert (found["looked_at"], found["same"], found["items"], found["cannot_judge"]) == (1, 1, [], 0)
+
+
+def test_wrong_use_of_with(wk, folder: Path) -> None:
+    assert wk("replay", "dec_1", "--with", str(folder))[0] == Exit.USAGE
+    code, _, error = wk("replay", "--with", str(folder / "nowhere"))
+    assert code == Exit.NO
+    assert "there is no such folder" in error
+    (folder / "packs/shop/rules/seen.yaml").write_text("kind: Odd\n")
+    code, _, error = wk("replay", "--with", str(folder))
+    assert code == Exit.USAGE
+    assert "packs/shop/rules/seen.yaml" in error
+
+
+def test_the_impact_report_in_each_form(wk, tmp_path: Path) -> None:
+    code, said, _ = wk("plan", "--impact")
+    assert code == Exit.DONE
+    assert said.startswith("# Impact of ")
+    assert "Of 2 decisions of the last 30 days 2 would be the same" in said
+    code, said, _ = wk("plan", "--impact", "--json", "--limit", "1")
+    assert code == Exit.DONE
+    assert json.loads(said)["history"]["looked_at"] == 1
+    out = tmp_path / "impact.html"
+    code, said, error = wk("plan", "--impact", "--format", "html", "--out", str(out), "--days", "7")
+    assert (code, said) == (Exit.DONE, "")
+    assert "2 decisions looked at, 0 would have been otherwise, 0 cannot be judged." in error
+    assert out.read_text().startswith("<!doctype html>")
+    assert wk("plan", "--impact", "--format", "pdf")[0] == Exit.USAGE
+    assert wk("plan", "--out", str(out))[0] == Exit.USAGE
+    code, _, error = wk("plan", "--impact", "--out", str(tmp_path / "no" / "where.md"))
+    assert code == Exit.NO
+    assert "cannot be written" in error
+
+
+def test_rules_that_are_missing(wk) -> None:
+    code, said, _ = wk("rules", "suggest")
+    assert code == Exit.DONE
+    assert "Nothing is missing" in said
+    code, said, _ = wk("rules", "suggest", "--json", "--least", "1")
+    assert json.loads(said)["looked_at"] == 2
+    assert wk("rules")[0] == Exit.DONE
