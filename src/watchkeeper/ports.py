@@ -239,6 +239,9 @@ class Store(Protocol):
     async def deliveries(self, limit: int) -> tuple[Delivery, ...]:
         """Accepted and not yet taken apart: lowest `priority` number first, then by position."""
 
+    async def longest_waiting(self, limit: int) -> tuple[Delivery, ...]:
+        """Of the same the ones accepted first, whatever their priority."""
+
     async def delivery(self, identity: str) -> Delivery | None: ...
 
     async def integrate(self, limit: int = 10_000) -> int:

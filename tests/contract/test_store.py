@@ -462,7 +462,7 @@ async def test_any_unicode_text_is_kept_as_it_is(store, text) -> None:
         {"appends": (Append(run="r", number=2**53 + 1, body=b""),)},
         {"claims": (Claim(key="k", run="r", limit=1, units=0),)},
         {"claims": (Claim(key="k", run="r", limit=1, until_at=datetime(2026, 3, 1)),)},  # noqa: DTZ001  the point of it
-        {"accepts": (delivery(priority=4),)},
+        {"accepts": (delivery(priority=64),)},
         {"at": datetime(2026, 3, 1)},  # noqa: DTZ001  the point of it
     ],
     ids=str,
@@ -659,6 +659,8 @@ async def test_deliveries_wait_by_priority_then_in_order(store) -> None:
     assert [found.id[4:] for found in await store.deliveries(2)] == ["1", "4"]
     await ok(store, taken=("dlv_4", "dlv_3", "dlv_unknown"))
     assert [found.id[4:] for found in await store.deliveries(10)] == ["1", "0", "5", "2"]
+    assert [found.id[4:] for found in await store.longest_waiting(10)] == ["0", "1", "2", "5"]
+    assert [found.id[4:] for found in await store.longest_waiting(2)] == ["0", "1"]
     assert (await store.delivery("dlv_4")).priority == 0
     assert await store.delivery("dlv_9") is None
 

@@ -13,6 +13,7 @@ from watchkeeper.engine.pressure import (
     urgent_first,
 )
 from watchkeeper.signals.signal import Delivery
+from watchkeeper.signals.turn import rank_of
 from watchkeeper.values import EPOCH
 
 
@@ -25,7 +26,7 @@ def delivery(number: int, priority: int, body: bytes = b"{}") -> Delivery:
         headers={},
         body=body,
         sha256="",
-        priority=priority,
+        priority=rank_of(priority, 15),
     )
 
 

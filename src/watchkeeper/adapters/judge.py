@@ -12,12 +12,13 @@ from watchkeeper.errors import Rejected
 from watchkeeper.ledger.entry import encode
 from watchkeeper.ports import DOCUMENT_BYTES_MAX, KINDS, Commit, Put, Refused
 from watchkeeper.signals.signal import Delivery
+from watchkeeper.signals.turn import RANK_MAX
 from watchkeeper.values import EPOCH, INTEGER_MAX, Instant, id_short
 
 COMMIT_BYTES_MAX: Final = 32 * 1024 * 1024
 COMMIT_ITEMS_MAX: Final = 20_000
 TEXT_CHARS_MAX: Final = 8_192  # an id or a key; longer text belongs in the body
-PRIORITY_MAX: Final = 3
+PRIORITY_MAX: Final = RANK_MAX
 FOREVER_US: Final = 2**62  # until when a concurrency claim holds: its run's end
 
 _MICROSECOND: Final = timedelta(microseconds=1)

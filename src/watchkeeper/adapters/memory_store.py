@@ -8,6 +8,7 @@ told. `snapshot` and `restore` go back to a moment.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import Final, Self
 
 from msgspec import Struct
@@ -330,6 +331,12 @@ class MemoryStore:
             if size > PAGE_BYTES_MAX:
                 break
         return tuple(found)
+
+    async def longest_waiting(self, limit: int) -> tuple[Delivery, ...]:
+        most = bounded(limit)
+        self._open()
+        found = [self._world.deliveries[identity] for identity in islice(self._world.waiting, most)]
+        return tuple(delivery for _, delivery in found)
 
     async def delivery(self, identity: str) -> Delivery | None:
         self._open()

@@ -6,7 +6,6 @@ their outbox, and alerts by judging again what has no decision yet.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -64,7 +63,6 @@ from watchkeeper.execute import machine
 from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request, Status
 from watchkeeper.execute.state import Run
 from watchkeeper.guards.hold import RESTORE
-from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import Proposal, Situation
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.settings import routes_for
@@ -73,14 +71,13 @@ from watchkeeper.ports import Commit, Committed, Put, Store
 from watchkeeper.report.notices import Notice, NoticeKind, of_doubt
 from watchkeeper.report.scrub import Scrubber
 from watchkeeper.signals.signal import DeadLetter, Kind
-from watchkeeper.values import SEVERITY_ORDER, Instant, after_ms, ms_between
+from watchkeeper.values import Instant, after_ms, ms_between
 
 log = structlog.get_logger("watchkeeper.engine")
 
 DOUBT_EVERY_MS: Final = 1_800_000
 TICK_S: Final = 0.25
 FORGET_EVERY_S: Final = 60.0
-ROOM_LOOKED_AT: Final = 64  # of those that wait for a run's place
 ROOM_WOKEN: Final = 4  # more than one: the first may be kept out by another limit
 
 
@@ -306,6 +303,7 @@ class Engine:
     def let_go(self, waiting: str, why: str) -> None:
         found = self.world.waiting.pop(waiting, None)
         if found is not None:
+            self.world.waits_no_more(found.episode, found.rule)
             self._later(put(replace(found, open=False, closed_why=why)))
 
     def _is_of(self, alert: str, episode: str) -> bool:
@@ -450,11 +448,8 @@ class Engine:
         self._make_room()
 
     def _make_room(self) -> None:
-        """The place of a run is free. A few of those that wait for one are judged: the most severe, then the first."""
-        first = tuple(islice(self.world.concerned(ROOM), ROOM_LOOKED_AT))
-        alerts = [alert for identity in first if (alert := self.correlation.alert(identity)) is not None]
-        for alert in sorted(alerts, key=lambda each: SEVERITY_ORDER.index(each.severity))[:ROOM_WOKEN]:
-            self.pipeline.now(alert.id, "there is room")
+        """The place of a run is free. A few of those that wait for one are judged: the most urgent, or the longest waiting."""
+        self.pipeline.room_for(self.world.wait_for_room(ROOM_WOKEN, self.clock.now()))
 
     async def _end_requests(self, live: Live) -> None:
         """Requests of its steps that nobody has to answer any more."""

@@ -18,7 +18,7 @@ from watchkeeper.errors import Malformed, Unavailable
 from watchkeeper.ports import Commit, Committed
 from watchkeeper.report.scrub import Scrubber
 from watchkeeper.signals.parse import parse
-from watchkeeper.signals.priority import priority_of
+from watchkeeper.signals.priority import Ranker
 from watchkeeper.signals.signal import Delivery, Parsed, Source
 
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -39,6 +39,8 @@ class Intake:
         self.pressure = Pressure()
         self.pending = 0
         self.refusal: Callable[[], str] = str  # why nothing more can be taken in; "" while it can
+        self._ranker = Ranker({}, ())
+        self._ranks_by = ""
 
     async def accept(
         self, source: str, format_: str, body: bytes, headers: Mapping[str, str] | None = None, name: str = ""
@@ -65,7 +67,7 @@ class Intake:
             headers={key: self._scrubber.text(value) for key, value in kept.items()},
             body=clean,
             sha256=hashlib.sha256(clean).hexdigest(),
-            priority=priority_of(clean),
+            priority=self._rank(clean),
             name=name,
         )
         self.pending += 1
@@ -76,6 +78,15 @@ class Intake:
             raise Unavailable(f"the delivery could not be stored: {outcome.why}")
         self.accepted += 1
         return Accepted(id=delivery.id, pending=self.pending)
+
+    def _rank(self, body: bytes) -> int:
+        """By the transactions of the active configuration."""
+        configuration = self._world.configuration
+        if configuration.digest != self._ranks_by:
+            sources = configuration.settings.sources.values()
+            labels = {label for each in sources for label in each.source.entity_from}
+            self._ranker, self._ranks_by = Ranker(configuration.words, labels), configuration.digest
+        return self._ranker.rank(body)
 
 
 class SignalReader:

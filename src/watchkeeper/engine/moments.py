@@ -179,7 +179,7 @@ class RunMoments:
             releases = (after.id,)
             voids = () if record.effects else (after.id,)  # without an effect it was no attempt
             bumps = tuple(f"target:{ref}" for ref in sorted(set(record.targets)))  # who waited for it is decided afresh
-            if self._world.concerned(ROOM):
+            if len(self._world.room):
                 bumps = (ROOM, *bumps)
             notice = of_end(after.id, live.decision, ended.status, ended.why, ended.state, ended.at)
             messages = self._notices((notice,)) if notice is not None else ()

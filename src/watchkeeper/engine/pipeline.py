@@ -4,7 +4,11 @@
     parse    bytes -> signals and dead letters
     relate   signals -> alerts, incidents, and what merged
     keep     one commit a delivery: all of that, and the delivery is taken
-    judge    each alert that changed, and each that is due again by time
+    line up  each alert that changed, that is due again by time, or that somebody wants judged
+    judge    the most urgent of them, a few at a time, so that what comes meanwhile is seen
+
+Who is first is said by `signals.turn`: by severity, then by business transaction, and what has waited longest has its
+share. In a storm what was not taken apart stays in the store, and only what is taken apart lies in memory.
 
 Nothing here waits for an effect. A crash between *keep* and *judge* costs nothing: what is due to be judged follows
 from the alerts and the last decisions, so it is worked out again at start.
@@ -12,7 +16,7 @@ from the alerts and the last decisions, so it is worked out again at start.
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -23,6 +27,7 @@ from watchkeeper.correlate.grouping import Merge
 from watchkeeper.correlate.timeline import EventKind
 from watchkeeper.engine.intake import Intake, SignalReader
 from watchkeeper.engine.judge import Judge
+from watchkeeper.engine.line import Line
 from watchkeeper.engine.mapping import mapped_of
 from watchkeeper.engine.pressure import LESSER_PAUSE_S, only_lesser, urgent_first
 from watchkeeper.engine.records import Note, put
@@ -32,11 +37,13 @@ from watchkeeper.engine.world import World
 from watchkeeper.errors import WatchkeeperError
 from watchkeeper.ports import Commit, Committed, Drop, Put
 from watchkeeper.signals.signal import DeadLetter, Delivery, Kind, Parsed, Signal
+from watchkeeper.signals.turn import AGED_EVERY, Waiting, in_turn, is_aged
 from watchkeeper.values import Instant, after_ms, id_from, ms_between
 
 log = structlog.get_logger("watchkeeper.pipeline")
 
 BATCH_MAX: Final = 64
+LINE_MAX: Final = 1_024  # alerts that wait to be judged; from then on one delivery is taken apart at a time
 FAILURES_MAX: Final = 3  # of the pipeline on one delivery, before it becomes a dead letter (SEMANTICS 8)
 IDLE_S: Final = 0.5
 AT_A_STRETCH_S: Final = 0.005  # of taking deliveries apart before others get the loop
@@ -64,7 +71,9 @@ class Pipeline:
         self._more = asyncio.Event()
         self._failures: dict[str, int] = {}
         self._due: list[tuple[Instant, str]] = []
-        self._urgent: dict[str, tuple[str, str]] = {}
+        self._line = Line()
+        self._why: dict[str, tuple[str, str]] = {}  # of those in the line that somebody or something asked for
+        self._given = 0  # places of deliveries, for the share of those that wait longest
         self.taken = 0
         self.behind = 0
 
@@ -78,33 +87,77 @@ class Pipeline:
         self._more.set()
 
     def now(self, alert: str, because: str, asked_by: str = "") -> None:
-        """Judge this alert again as soon as possible, and say why. `asked_by` is a person who wants it judged."""
-        self._urgent[alert] = (because, asked_by)
+        """Judge this alert again in its turn, and say why. `asked_by` is a person who wants it judged."""
+        self._line_up(alert, because, asked_by)
         self._more.set()
 
     @property
     def due_at(self) -> Instant | None:
-        """When something falls due by itself; now, where it is urgent; None when nothing waits."""
-        if self._urgent:
+        """When something falls due by itself; now, where it stands in the line; None when nothing waits."""
+        if len(self._line):
             return self._scribe.clock.now()
         return self._due[0][0] if self._due else None
+
+    def room_for(self, alerts: Sequence[str]) -> None:
+        """A run's place is free, and these have had their turn for it: they are judged in this order, before the others."""
+        for place, alert in enumerate(alerts):
+            self._line_up(alert, "there is room", rank=place - len(alerts))
+        self._more.set()
+
+    def _line_up(self, identity: str, because: str = "", asked_by: str = "", rank: int | None = None) -> None:
+        """What is over goes first: nothing is decided of it, and what waited for it is let go."""
+        alert = self._correlation.alert(identity)
+        if alert is None:
+            return
+        if because or asked_by:
+            self._why[identity] = (because, asked_by)
+        if rank is None:
+            rank = 0 if alert.resolved_at is not None else self._world.rank(alert)
+        self._line.add(identity, rank, self._scribe.clock.now())
 
     async def work(self) -> None:
         while True:
             self._more.clear()
-            deliveries = await self._scribe.store.deliveries(BATCH_MAX)
-            self.behind = len(deliveries)
-            pressed = self._intake.pressure.high(self._scribe.clock.monotonic_ms())
-            if pressed:
-                deliveries = urgent_first(deliveries, self._scribe.clock.now())
             async with self.turn:
+                deliveries = await self._next()
+                self.behind = len(deliveries)
+                pressed = self._intake.pressure.high(self._scribe.clock.monotonic_ms())
+                if pressed:
+                    deliveries = urgent_first(deliveries, self._scribe.clock.now())
                 if deliveries:
                     await self._take(deliveries)
-                await self.by_time()
-            if not deliveries and not self._urgent:
+                await self._stale()
+                self._line_up_due()
+                await self._judge_next()
+            if not deliveries and not len(self._line):
                 await self._rest()
-            elif pressed and only_lesser(deliveries):
+            elif pressed and only_lesser(deliveries) and not len(self._line):
                 await asyncio.sleep(LESSER_PAUSE_S)
+
+    async def _next(self) -> tuple[Delivery, ...]:
+        """The most urgent ones. When more wait than are taken, those that wait too long have their share."""
+        most = BATCH_MAX if len(self._line) < LINE_MAX else 1
+        found = await self._scribe.store.deliveries(most)
+        if len(found) < most:
+            return found
+        self._given += len(found)
+        aged = await self._scribe.store.longest_waiting(max(1, most // AGED_EVERY))
+        now = self._scribe.clock.now()
+        if not any(is_aged(_waiting(each), now) for each in aged):
+            return found
+        both = {each.id: each for each in (*found, *aged)}
+        waiting = [_waiting(each, number) for number, each in enumerate(both.values())]
+        order = in_turn(waiting, now, self._given - len(found))
+        return tuple(both[each.id] for each in order[:most])
+
+    async def _judge_next(self) -> None:
+        """A batch of the line. Each is judged once, as it now stands."""
+        found: list[tuple[Alert, str, str]] = []
+        for identity in self._line.take(BATCH_MAX, self._scribe.clock.now()):
+            because, asked_by = self._why.pop(identity, ("", ""))
+            if (alert := self._correlation.alert(identity)) is not None:
+                found.append((alert, because, asked_by))
+        await self._judge_each(found)
 
     async def _rest(self) -> None:
         wait_s = IDLE_S
@@ -146,9 +199,9 @@ class Pipeline:
             self.taken += 1
             self._intake.pending = max(0, self._intake.pending - 1)
             self._wake(commit.bumps)
-        # What one delivery changed the next may have changed again: each alert is judged once, as it now stands.
-        changed = {identity: alert for _, _, each in work for identity, alert in each.items()}
-        await self._judge_each([(alert, "", "") for alert in changed.values()])
+        for _, _, changed in work:
+            for identity in changed:
+                self._line_up(identity)
 
     async def _judge_each(self, found: list[tuple[Alert, str, str]]) -> None:
         """Bring alerts before the judge, each with why and who asked. Those that can meet in a decision take turns; the
@@ -262,7 +315,13 @@ class Pipeline:
         return tuple(gone)
 
     async def by_time(self) -> None:
-        """Judge what is due again, and mark what was not seen for too long as stale."""
+        """Judge all that is due again or in the line, and mark what was not seen for too long as stale."""
+        await self._stale()
+        self._line_up_due()
+        while len(self._line):
+            await self._judge_next()
+
+    async def _stale(self) -> None:
         now = self._scribe.clock.now()
         for alert in self._correlation.tick(now):
             self._unwell(alert, well=True)
@@ -272,23 +331,18 @@ class Pipeline:
                 puts = (*puts, put(incident))
             await self._scribe.commit(Commit(at=now, puts=puts))
             await self._judge.alert(alert, now)
-        due, self._urgent = self._urgent, {}
+
+    def _line_up_due(self) -> None:
+        now = self._scribe.clock.now()
         while self._due and self._due[0][0] <= now:
             _, identity = heapq.heappop(self._due)
-            due.setdefault(identity, ("", ""))
-        await self._judge_each(
-            [
-                (found, because, asked_by)
-                for identity, (because, asked_by) in due.items()
-                if (found := self._correlation.alert(identity)) is not None
-            ]
-        )
+            self._line_up(identity)
 
     async def rejudge_all(self, because: str) -> None:
         """Every alert that fires: after a start, and after another configuration became active."""
         async with self.turn:
             now = self._scribe.clock.now()
-            for alert in tuple(self._correlation.alerts()):
+            for alert in sorted(self._correlation.alerts(), key=self._world.rank):
                 if alert.resolved_at is None:
                     await self._judge.alert(alert, now, because=because)
 
@@ -319,6 +373,10 @@ class Pipeline:
             self._wake(bumps)
             for alert in changed.values():
                 await self._judge.alert(alert, now)
+
+
+def _waiting(delivery: Delivery, number: int = 0) -> Waiting:
+    return Waiting(id=delivery.id, rank=delivery.priority, since_at=delivery.received_at, number=number)
 
 
 def _merged(merge: Merge, at: Instant) -> Note:

@@ -7,6 +7,7 @@ pressure looking can wait: the sender's 2xx and the critical alert cannot.
 from typing import Final
 
 from watchkeeper.signals.signal import Delivery
+from watchkeeper.signals.turn import class_of
 from watchkeeper.values import Instant, ms_between
 
 WINDOW_MS: Final = 250
@@ -53,7 +54,7 @@ def urgent_first(deliveries: tuple[Delivery, ...], now: Instant) -> tuple[Delive
     lesser = 0
     found: list[Delivery] = []
     for each in deliveries:
-        if each.priority >= LESSER_CLASS:
+        if class_of(each.priority) >= LESSER_CLASS:
             lesser += weight(len(each.body))
             if lesser > LESSER_AT_ONCE and lesser > weight(len(each.body)):  # the first is taken however large it is
                 continue
@@ -62,4 +63,4 @@ def urgent_first(deliveries: tuple[Delivery, ...], now: Instant) -> tuple[Delive
 
 
 def only_lesser(deliveries: tuple[Delivery, ...]) -> bool:
-    return all(each.priority >= LESSER_CLASS for each in deliveries)
+    return all(class_of(each.priority) >= LESSER_CLASS for each in deliveries)

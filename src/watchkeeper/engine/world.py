@@ -12,19 +12,25 @@ from msgspec import Struct
 
 from watchkeeper.approve.approval import Approval
 from watchkeeper.approve.people import Grant
+from watchkeeper.correlate.alert import Alert
 from watchkeeper.decide.decide import LADDER
 from watchkeeper.decide.decision import Decision, Verdict
+from watchkeeper.engine.line import Line
 from watchkeeper.engine.records import HealthRecord, RunRecord, Waiting
 from watchkeeper.guards.finding import Finding, Outcome
+from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import Attempt, Clock, Deploy, Freeze, Hold, Maintenance, Stop
 from watchkeeper.home.configuration import Configuration
+from watchkeeper.home.transaction import UNRANKED
 from watchkeeper.learn.brake import Brake
 from watchkeeper.learn.breaker import Circuit
+from watchkeeper.signals.turn import CLASSES, rank_of
 from watchkeeper.values import Instant, ms_between
 
 ATTEMPTS_KEPT_MS: Final = 7 * 86_400_000  # no rule's window is longer
 ATTEMPTS_PER_TARGET_MAX: Final = 1_000
 EPISODES_MAX: Final = 200_000
+APART: Final = "\x1f"
 FAILURES: Final = frozenset({"failed", "undone", "undo_failed"})
 
 
@@ -99,6 +105,7 @@ class World:
         self.busy: dict[str, str] = {}
         self.health: dict[str, HealthRecord] = {}
         self.failing: dict[str, set[str]] = defaultdict(set)  # entity -> alerts that say it is not well
+        self.room = Line()  # (episode, rule) of decisions that wait for a run's place
         self._attempts: dict[str, deque[Attempt]] = defaultdict(deque)
         self._decided: dict[str, dict[str, Decided]] = {}
         self._named: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)  # version -> (episode, rule) -> alert
@@ -114,8 +121,13 @@ class World:
         if before is not None:
             self._unname(before.decision)
         self._decided.setdefault(episode, {})[rule] = decided
-        for name in rests_on(decided.decision):
+        names = rests_on(decided.decision)
+        for name in names:
             self._named[name][episode, rule] = decided.decision.alert
+        if ROOM in names:
+            self.room.add(_place(episode, rule), self.rank(decided.decision), decided.decision.at)
+        else:
+            self.room.discard(_place(episode, rule))
 
     def decided(self, episode: str, rule: str) -> Decided | None:
         return self._decided.get(episode, {}).get(rule)
@@ -129,6 +141,7 @@ class World:
     def forget(self, episode: str) -> None:
         for decided in self._decided.pop(episode, {}).values():
             self._unname(decided.decision)
+            self.room.discard(_place(episode, decided.decision.rule))
 
     def _unname(self, decision: Decision) -> None:
         for name in rests_on(decision):
@@ -139,6 +152,21 @@ class World:
     def concerned(self, key: str) -> tuple[str, ...]:
         """Alerts whose last decision rests on a version, each once: they are judged afresh when it moves."""
         return tuple(dict.fromkeys(self._named.get(key, {}).values()))
+
+    def rank(self, found: Alert | Decision) -> int:
+        """How urgent something is: its severity, then the transaction that its entity, or its best target, is part of."""
+        refs = (found.entity,) if isinstance(found, Alert) else tuple(target.ref for target in found.targets)
+        priority = min((self.configuration.ranks.get(ref, UNRANKED) for ref in refs), default=UNRANKED)
+        return rank_of(CLASSES[found.severity], priority)
+
+    def wait_for_room(self, most: int, now: Instant) -> tuple[str, ...]:
+        """Alerts of the decisions that are next to have a run's place."""
+        found = (self.decided(*place.split(APART, 1)) for place in self.room.look(most, now))
+        return tuple(dict.fromkeys(each.decision.alert for each in found if each is not None))
+
+    def waits_no_more(self, episode: str, rule: str) -> None:
+        """It lapsed: whoever comes next has the place."""
+        self.room.discard(_place(episode, rule))
 
     def open_run(self, record: RunRecord) -> None:
         self.runs[record.id] = record
@@ -230,3 +258,7 @@ class World:
         for run in [run for run, each in found.items() if each.until_at is not None and each.until_at <= now]:
             del found[run]
         return tuple(found.values())
+
+
+def _place(episode: str, rule: str) -> str:
+    return f"{episode}{APART}{rule}"

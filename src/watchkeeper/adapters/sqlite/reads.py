@@ -114,6 +114,24 @@ def deliveries(connection: apsw.Connection, limit: int) -> tuple[Delivery, ...]:
     return tuple(found)
 
 
+def longest_waiting(connection: apsw.Connection, limit: int) -> tuple[Delivery, ...]:
+    """One look into the index for each priority: the pending ones are many, their priorities few."""
+    places: list[int] = []
+    priority = -1
+    while True:
+        sql = "SELECT min(priority) FROM delivery WHERE taken = 0 AND priority > ?"
+        priority = connection.execute(sql, (priority,)).get
+        if priority is None:
+            break
+        sql = "SELECT position FROM delivery WHERE taken = 0 AND priority = ? ORDER BY position LIMIT ?"
+        places.extend(place for (place,) in connection.execute(sql, (priority, limit)))
+    found: list[Delivery] = []
+    for place in sorted(places)[:limit]:
+        row = connection.execute(f"SELECT {_DELIVERY} FROM delivery WHERE position = ?", (place,)).fetchall()
+        found.extend(_delivery(each) for each in row)
+    return tuple(found)
+
+
 def delivery(connection: apsw.Connection, identity: str) -> Delivery | None:
     found = connection.execute(f"SELECT {_DELIVERY} FROM delivery WHERE id = ?", (identity,)).fetchall()
     return _delivery(found[0]) if found else None

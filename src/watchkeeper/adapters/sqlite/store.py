@@ -179,6 +179,9 @@ class SqliteStore:
     async def deliveries(self, limit: int) -> tuple[Delivery, ...]:
         return await self._readers.read(partial(reads.deliveries, limit=bounded(limit)))
 
+    async def longest_waiting(self, limit: int) -> tuple[Delivery, ...]:
+        return await self._readers.read(partial(reads.longest_waiting, limit=bounded(limit)))
+
     async def delivery(self, identity: str) -> Delivery | None:
         return await self._readers.read(partial(reads.delivery, identity=identity))
 

@@ -1,0 +1,128 @@
+"""Storms: the critical transaction first, the rest in order, nothing starves, and memory does not follow the backlog."""
+
+import storm
+from stage import Stage, play
+
+from watchkeeper.decide.decision import Verdict
+from watchkeeper.engine.pipeline import BATCH_MAX, LINE_MAX
+from watchkeeper.engine.records import RunRecord
+from watchkeeper.signals.turn import AGED_AFTER_MS, rank_of
+
+CHECKOUT = """
+- {name: checkout, priority: 1, owner: group:ops, hops: [s7]}
+- {name: browse, priority: 5, owner: group:ops, hops: [s3, s5]}
+"""
+
+
+async def post(stage: Stage, *alerts: dict[str, str]) -> None:
+    await stage.on.intake.accept("default", "alertmanager", storm.webhook(alerts), {"content-type": "application/json"})
+    stage.on.pipeline.nudge()
+
+
+async def order(stage: Stage) -> list[str]:
+    """Targets in the order in which their runs were opened."""
+    return [record.targets[0].rpartition("/")[2] for record in await stage.all(RunRecord)]
+
+
+def test_the_run_of_the_critical_transaction_starts_first_whatever_came_first():
+    async def scene(stage: Stage) -> None:
+        async with stage.on.pipeline.turn:  # the whole storm is there before anything is judged
+            for number in range(12):
+                await post(stage, storm.alert("Down", f"s{number}", "critical"))
+        await stage.ended(12)
+        assert (await order(stage))[:3] == ["s7", "s3", "s5"]
+
+    play(scene, Stage(storm.many(12, transactions=CHECKOUT)))
+
+
+def test_one_delivery_of_many_alerts_is_judged_in_that_order_too():
+    async def scene(stage: Stage) -> None:
+        await post(stage, *(storm.alert("Down", f"s{number}", "critical") for number in range(12)))
+        await stage.ended(12)
+        assert await order(stage) == ["s7", "s3", "s5", "s0", "s1", "s2", "s4", "s6", "s8", "s9", "s10", "s11"]
+
+    play(scene, Stage(storm.many(12, transactions=CHECKOUT)))
+
+
+def test_severity_comes_before_the_transaction():
+    async def scene(stage: Stage) -> None:
+        await post(stage, storm.alert("Down", "s7", "warning"), storm.alert("Down", "s1", "critical"))
+        await stage.ended(2)
+        assert await order(stage) == ["s1", "s7"]
+
+    play(scene, Stage(storm.many(8, transactions=CHECKOUT)))
+
+
+def test_whoever_waits_for_a_place_gets_it_by_the_transaction():
+    async def scene(stage: Stage) -> None:
+        stage.theatre.takes_s["restart"] = 2.0
+        await post(stage, storm.alert("Down", "s0", "critical"))
+        await stage.decided(1, verdict="act")
+        await post(stage, *(storm.alert("Down", f"s{number}", "critical") for number in range(1, 10)))
+        await stage.decided(9, verdict="hold")
+        await stage.ended(10)
+        assert (await order(stage))[:4] == ["s0", "s7", "s3", "s5"]
+
+    play(scene, Stage(storm.many(10, at_once=1, transactions=CHECKOUT)))
+
+
+def test_what_matters_least_does_not_starve():
+    """One place, and always somebody critical who wants it: what is aged gets every eighth."""
+
+    async def scene(stage: Stage) -> None:
+        stage.theatre.takes_s["restart"] = 3.0
+        await post(stage, storm.alert("Down", "s0", "critical"))
+        await stage.decided(1, verdict="act")
+        await post(stage, storm.alert("Down", "s1", "info"), storm.alert("Down", "s2", "info"))
+        await stage.decided(2, verdict="hold")
+        await post(stage, *(storm.alert("Down", f"s{number}", "critical") for number in range(3, 45)))
+        await stage.ended(45, within_s=1_200)
+        ran = await order(stage)
+        assert ran.index("s1") > AGED_AFTER_MS / 3_000 - 1  # not before it was aged
+        assert max(ran.index("s1"), ran.index("s2")) < 30  # and long before the last critical one
+
+    play(scene, Stage(storm.many(45, at_once=1)))
+
+
+def test_a_delivery_has_the_rank_of_the_best_in_it():
+    async def scene(stage: Stage) -> None:
+        async with stage.on.pipeline.turn:
+            await stage.passes(1)  # the pipeline waits for its turn
+            await post(stage, storm.alert("Noise", "s1", "info"))
+            await post(stage, storm.alert("Noise", "s1", "info"), storm.alert("Noise", "s7", "info"))
+            await post(stage, storm.alert("Noise", "s5", "critical"))
+            waiting = {each.priority for each in await stage.store.deliveries(10)}
+            assert {rank_of(3, 15), rank_of(3, 1), rank_of(0, 5)} == waiting
+
+    play(scene, Stage(storm.many(8, transactions=CHECKOUT)))
+
+
+def test_a_storm_of_five_thousand_is_drained_in_bounded_memory_critical_first():
+    """500 services, ten alerts each: a critical one that is repaired, the others noise and repetition."""
+    services, most = 500, 0
+    transactions = "- {name: checkout, priority: 1, owner: group:ops, hops: [s499, s250]}"
+
+    async def scene(stage: Stage) -> None:
+        nonlocal most
+        line = stage.on.pipeline._line
+        stage.theatre.takes_s["restart"] = 0.5
+        alerts = [storm.alert("Noise", f"s{number}", "info", n) for n in range(1, 10) for number in range(services)]
+        alerts += [storm.alert("Down", f"s{number}", "critical") for number in range(services)]
+        async with stage.on.pipeline.turn:
+            for start in range(0, len(alerts), 50):
+                await post(stage, *alerts[start : start + 50])
+        assert stage.on.intake.pending == len(alerts) / 50
+        waited = 0.0
+        while stage.on.intake.pending or len(line) or len(stage.theatre.sent) < services or stage.on.runner.live:
+            most = max(most, len(line))
+            await stage.passes(0.05)
+            waited += 0.05
+            assert waited < 600, f"{stage.on.intake.pending} deliveries and {len(line)} alerts wait"
+        ran = await order(stage)
+        assert sorted(ran) == sorted(f"s{number}" for number in range(services))
+        assert set(ran[:2]) == {"s499", "s250"}
+        verdicts = await stage.verdicts()
+        assert verdicts.count(Verdict.ACT.value) == services
+        assert most <= LINE_MAX + BATCH_MAX * 50 + services
+
+    play(scene, Stage(storm.many(services, at_once=50, transactions=transactions)))
