@@ -157,12 +157,16 @@ class Measuring:
         self.configured()
 
     def configured(self) -> None:
-        """The configuration in force: where its catalogue says that services are active, and which checks look."""
-        now = self._scribe.clock.now()
-        for ref, entity in self._world.configuration.catalog.entities.items():
-            if entity.active_in:
+        """The configuration in force: where its catalogue says that services are active, and which checks look. Where a
+        check reads the region from answers, that is newer than what somebody wrote.
+        """
+        now, configuration = self._scribe.clock.now(), self._world.configuration
+        polls = configuration.settings.polls
+        read_from = {configuration.catalog.named.get(poll.entity) for poll in polls if poll.active_in is not None}
+        for ref, entity in configuration.catalog.entities.items():
+            if entity.active_in and ref not in read_from:
                 self.failovers.active_in(ref, entity.active_in, now)
-        wanted = {poll.name for poll in self._world.configuration.settings.polls}
+        wanted = {poll.name for poll in polls}
         for looks in self._looks.values():
             for name in [name for name in looks if name not in wanted]:
                 del looks[name]
