@@ -162,6 +162,21 @@ def test_an_unknown_input_that_cannot_change_the_answer_does_not(compiler):
     assert answer(compiler, 'metrics.incidents > 5 || alert.severity == "critical"', bindings) == Known(True)
 
 
+def test_what_it_does_not_look_at_may_be_unknown(compiler):
+    slo = {
+        "away": {"budget_left": Unknown("no connection")},
+        "here": {"budget_left": 0.5, "burn": {"5m": Unknown("nothing was counted"), "1h": 2.0}},
+    }
+    bindings = aged_binding(slo=slo)
+    assert answer(compiler, 'slo["here"].budget_left > 0.4', bindings) == Known(True)
+    assert answer(compiler, 'slo["here"].burn["1h"] > 1.0 && slo["here"].budget_left < 1.0', bindings) == Known(True)
+    assert answer(compiler, 'slo["here"].burn["5m"] > 1.0', bindings) == Unknown(
+        "slo.here.burn.5m: nothing was counted"
+    )
+    assert answer(compiler, 'slo["away"].budget_left > 0.4', bindings) == Unknown("slo.away.budget_left: no connection")
+    assert answer(compiler, 'slo["here"].budget_left > 0.4 || slo["away"].budget_left > 0.4', bindings) == Known(True)
+
+
 def test_a_known_value_with_an_age_answers(compiler):
     assert answer(compiler, "metrics.incidents > 5", aged_binding(metrics={"incidents": 6})) == Known(True)
 

@@ -61,7 +61,7 @@ _FOREIGN: Final = "Non-CEL value type"
 class CelExpression:
     """One compiled expression: about 10 µs an evaluation. Never raises."""
 
-    __slots__ = ("_expects", "_inputs", "_plain", "_program", "_reached", "references", "source")
+    __slots__ = ("_aged", "_expects", "_inputs", "_plain", "_program", "_reached", "references", "source")
 
     def __init__(
         self, source: str, program: Any, names: Mapping[str, str], references: tuple[tuple[str, ...], ...], expects: str
@@ -75,6 +75,12 @@ class CelExpression:
             (name := _variable(names, reference), reference[name.count(".") + 1 :]) for reference in references
         )
         self._plain = _plain(source, names, references) if self._expects in {None, str} else ()
+
+        self._aged = tuple(
+            (name, tuple(rest for other, rest in self._reached if other == name))
+            for name, _, type_name, _ in self._inputs
+            if type_name == "aged"
+        )
 
     def __repr__(self) -> str:
         return f"CelExpression({self.source!r})"
@@ -98,11 +104,14 @@ class CelExpression:
                 value = value[part]
             else:
                 data[name] = {**mentioned, **value} if type_name == "labels" else value
+        known = data
+        if self._aged:
+            known = {**data, **{name: _mentioned(data[name], rests) for name, rests in self._aged if name in data}}
         for name, rest in self._reached:
             if name in data and _cut_short(data[name], rest):
                 return Broken(f"{_shown(self.source)}: {name} holds a zero byte, which no text here may")
         try:
-            answer = self._program.eval(data=data)
+            answer = self._program.eval(data=known)
             kind = answer.type()
             if kind == cel.Type.ERROR:
                 return self._error(str(answer.value()), data)
@@ -213,6 +222,19 @@ def _unknown(value: Any, rest: tuple[str, ...], *, aged: bool) -> str | None:
     if value is None and aged:
         return "no reading"
     return _within(value, UNKNOWN_DEPTH_MAX)
+
+
+def _mentioned(value: Any, rests: tuple[tuple[str, ...], ...]) -> Any:
+    """Of an input with an age only what the expression mentions: what it does not look at may well be unknown, and the
+    library takes no map that holds such a value.
+    """
+    if not isinstance(value, Mapping) or () in rests:
+        return value
+    found: dict[str, Any] = {}
+    for head in dict.fromkeys(rest[0] for rest in rests):
+        if head in value and not isinstance(value[head], Unknown):
+            found[head] = _mentioned(value[head], tuple(rest[1:] for rest in rests if rest[0] == head))
+    return found
 
 
 def _within(value: Any, depth: int) -> str | None:
