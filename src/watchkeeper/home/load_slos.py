@@ -145,7 +145,7 @@ def _service(head: _Head, catalog: Catalog) -> str:
             head.fields.problems,
             head.node,
             "metadata",
-            f"Service {head.name} stands for {stated}, which is not in the catalogue{suggestion(stated, catalog.named)}: "
+            f"Service {head.name} stands for {stated}, which is not in the catalogue: "
             f"name its entity in the annotation {OURS}entity",
         )
         return ""

@@ -7,7 +7,6 @@ Source: ITIL 4, Incident management (times to detect, acknowledge, restore); SRE
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Final
 
 from msgspec import Struct
 
@@ -15,8 +14,6 @@ from watchkeeper.learn.failover import Failover
 from watchkeeper.learn.looks import Counted, Day, State, counted, since, windows
 from watchkeeper.learn.measures import PPM, Mean, down_ms, mean
 from watchkeeper.values import Instant, Severity, Window, after_ms
-
-WINDOW_DEFAULT_MS: Final = 30 * 86_400_000
 
 
 class Basis(StrEnum):
