@@ -15,7 +15,7 @@ import httpx2
 from watchkeeper.adapters.cel import CelCompiler
 from watchkeeper.adapters.memory_store import MemoryStore
 from watchkeeper.approve.people import Actor
-from watchkeeper.engine.action import Observation
+from watchkeeper.engine.action import Observation, Prober
 from watchkeeper.engine.changes import activation
 from watchkeeper.engine.clock import SystemClock
 from watchkeeper.engine.engine import Engine
@@ -187,7 +187,9 @@ def configuration(files: Mapping[str, bytes]) -> Configuration:
 class Served:
     """`files` is the folder; `store` may be handed from one to the next, as after a restart."""
 
-    def __init__(self, files: Mapping[str, bytes] = HOME, store: MemoryStore | None = None) -> None:
+    def __init__(
+        self, files: Mapping[str, bytes] = HOME, store: MemoryStore | None = None, prober: Prober | None = None
+    ) -> None:
         self.files = dict(files)
         self.store = store or MemoryStore()
         self.action, self.told = Remembers(), Told()
@@ -198,7 +200,7 @@ class Served:
             secrets.token_bytes,
             configuration(files),
             actions={"http.request": self.action},
-            prober=Blind(),
+            prober=prober or Blind(),
             channels={"webhook": self.told},
             leaser=_lease,
             scrubber=Scrubber(SECRETS.values()),
