@@ -126,6 +126,17 @@ def test_an_exclusion_refuses_what_was_done_there() -> None:
     against(check, exclusions=excluded)
 
 
+def test_what_depends_on_a_target_is_counted_in_the_other_catalogue() -> None:
+    async def check(_: Stage, whole: Any) -> None:
+        assert {each.targets for each in whole.items} == {("component:default/web",)}
+        assert {each.why.partition(":")[0] for each in whole.items} == {"blast radius"}
+        assert ("shop/down", "act") in {(each.rule, each.was) for each in whole.items}
+
+    leaning = CATALOG.replace("dependsOn: [component:store]", "dependsOn: [component:store, component:web]")
+    assert leaning != CATALOG
+    against(check, catalog=leaning, rules={"down": rule(limits=", blast: 0")})
+
+
 def test_an_entity_elsewhere_cannot_be_judged_but_what_only_watches_can() -> None:
     async def check(_: Stage, whole: Any) -> None:
         assert whole.cannot == {f"component:default/web {PLACE}": 3}

@@ -152,6 +152,24 @@ async def test_a_file_of_webhook_bodies_and_a_log_that_has_no_labels() -> None:
     assert read.last_at == DAY + timedelta(hours=2)
 
 
+async def test_what_follows_an_act_in_its_episode_is_not_history_any_more() -> None:
+    """Its severity changes twice and it is decided afresh, the third time over the limit: it stays what it was."""
+    line = (
+        '{"received_at":"2026-03-01T01:%02d:00Z","alerts":[{"status":"firing","labels":{"alertname":"Down","service":"web",'
+        '"severity":"%s"},"startsAt":"2026-03-01T01:00:00Z","fingerprint":"00000000000000a1"}]}'
+    )
+    said = [
+        line % (minute, severity) for minute, severity in ((0, "critical"), (5, "major"), (10, "minor"), (15, "info"))
+    ]
+    backtest = bootstrap.backtest(configuration(), level=Mode.AUTO, healthy=False, run_ms=60_000)
+    read = await play_log(
+        backtest, [each.encode() for each in said], configuration().settings.sources["default"].source
+    )
+    done = await backtest.finish(read.last_at)
+    assert done.decisions > 2
+    assert rules_of(done) == {"shop/down": {"act": 1}}
+
+
 def test_what_a_series_cannot_say_is_named_where_a_rule_asks_for_it() -> None:
     rule = alert_days.rule
     asking = configuration(
