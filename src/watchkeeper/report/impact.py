@@ -15,6 +15,7 @@ from watchkeeper.catalog import graph
 from watchkeeper.catalog.catalog import Catalog, owner_of
 from watchkeeper.catalog.entity import Entity, EntityKind
 from watchkeeper.decide.otherwise import Otherwise
+from watchkeeper.guards.words import count_of
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.cover import covers, place_of, service_of
 from watchkeeper.home.plan import Change, Plan
@@ -342,15 +343,19 @@ def _parts(impact: Impact) -> Iterator[Part]:
 def _short(impact: Impact) -> Iterator[str]:
     history, found = impact.history, impact.touched
     direct = sum(not each.through for each in found.services)
-    yield f"{len(impact.plan.files)} files differ from what is active; {len(impact.plan.acts)} things could do more afterwards."
+    plan = impact.plan
     yield (
-        f"{direct} services touched, {len(found.services) - direct} more through what they depend on; "
-        f"{len(found.transactions)} transactions; {len(found.teams)} teams."
+        f"{count_of(len(plan.files), 'file')} {'differs' if len(plan.files) == 1 else 'differ'} from what is active; "
+        f"{count_of(len(plan.acts), 'thing')} could do more afterwards."
     )
     yield (
-        f"Of {history.looked_at} decisions of the last {history.days} days {history.same} would be the same, "
-        f"{history.number('differs')} otherwise, {history.number('lost')} not made; {history.number('new')} would be new; "
-        f"{sum(history.cannot.values())} cannot be judged."
+        f"{count_of(direct, 'service')} touched, {len(found.services) - direct} more through what they depend on; "
+        f"{count_of(len(found.transactions), 'transaction')}; {count_of(len(found.teams), 'team')}."
+    )
+    yield (
+        f"Of {count_of(history.looked_at, 'decision')} of the last {count_of(history.days, 'day')} {history.same} would be "
+        f"the same, {history.number('differs')} otherwise, {history.number('lost')} not made; {history.number('new')} would "
+        f"be new; {sum(history.cannot.values())} cannot be judged."
     )
     if history.cut:
         yield "There is more history than was looked at: the newest part was."

@@ -80,16 +80,7 @@ class Client:
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         """The decoded answer. Raises NoNode, Problem, Unavailable, Rejected."""
-        try:
-            return self._json("GET", _url(path, query), None, {})
-        except Problem as said:
-            token = self._spare() if said.status in {401, 403} else ""
-            if not token:
-                raise
-            try:
-                return self._json("GET", _url(path, query), None, {"Authorization": f"Bearer {token}"})
-            except Problem:
-                raise said from None  # the first no is the one about the caller
+        return self._asked("GET", _url(path, query), None, {})
 
     def text(self, path: str, query: Mapping[str, Any] | None = None) -> str:
         """An answer that is text (`/ledger/checkpoint`, a Markdown page), or the JSON string in it."""
@@ -101,14 +92,16 @@ class Client:
 
     def post(self, path: str, body: Any = None, *, match: str = "", key: str = "", asks: bool = False) -> Any:
         """`match` is the digest that was displayed; `key` names the act, so that the same act is done once. `asks`: it
-        changes nothing, so that its answer need not be kept.
+        changes nothing, so that its answer need not be kept, and the spare token may stand in as for a `get`.
         """
         headers = {"Content-Type": "application/json"}
-        if not asks:
-            headers["Idempotency-Key"] = key or secrets.token_hex(16)
+        data = msgspec.json.encode({} if body is None else body)
+        if asks:
+            return self._asked("POST", _url(path, None), data, headers)
+        headers["Idempotency-Key"] = key or secrets.token_hex(16)
         if match:
             headers["If-Match"] = f'"{match}"'
-        return self._json("POST", _url(path, None), msgspec.json.encode({} if body is None else body), headers)
+        return self._json("POST", _url(path, None), data, headers)
 
     def download(self, path: str, body: Any, into: BinaryIO) -> int:
         """The answer to a POST, which may be of any size, into a file; how many bytes it had. Raises as `get` does."""
@@ -145,6 +138,18 @@ class Client:
             after = page.get("next")
             if not after or not page["items"]:
                 return
+
+    def _asked(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
+        try:
+            return self._json(method, url, body, headers)
+        except Problem as said:
+            token = self._spare() if said.status in {401, 403} else ""
+            if not token:
+                raise
+            try:
+                return self._json(method, url, body, {**headers, "Authorization": f"Bearer {token}"})
+            except Problem:
+                raise said from None  # the first no is the one about the caller
 
     def _json(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
         _, answer = self._send(method, url, body, headers)

@@ -96,7 +96,7 @@ def plan(
         return report(days, limit, "json" if json else format, out)
     if out is not None:
         raise Ends(Exit.USAGE, "--out goes with --impact")
-    found = here().client().post("/configuration/plan", {})
+    found = here().client().post("/configuration/plan", {}, asks=True)
     if json:
         as_json(found)
         return Exit.NO if not found.get("digest") else Exit.DONE
