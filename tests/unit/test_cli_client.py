@@ -129,6 +129,11 @@ def test_reading_falls_back_to_the_homes_own_token_and_acting_does_not(tmp_path:
     with pytest.raises(Problem, match="alice may not stop"):
         client.post("/stops", {})
     assert len(server.seen) == 5
+    said(server, {"title": "not allowed", "detail": "alice may not read."}, 403)
+    said(server, {"items": []})
+    assert client.post("/history/try", {"days": 1}, asks=True) == {"items": []}
+    assert server.seen[6][2]["authorization"] == "Bearer wk_spare"
+    assert "idempotency-key" not in server.seen[6][2]  # nothing is done, so nothing is kept of it
 
 
 def test_nobody_there_is_its_own_answer(tmp_path: Path) -> None:
