@@ -449,9 +449,10 @@ def bootstrap_may() -> str:
 
 
 def dependencies() -> tuple[str, ...]:
-    """The run-time dependencies, by name."""
+    """The run-time dependencies by name, those of extras too."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return tuple(re.split(r"[<>=!~\[ ;]", line, maxsplit=1)[0] for line in project["dependencies"])
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    return tuple(dict.fromkeys(re.split(r"[<>=!~\[ ;]", line, maxsplit=1)[0] for line in lines))
 
 
 PARTS: Final[dict[str, Callable[[], str]]] = {

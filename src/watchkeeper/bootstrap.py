@@ -34,10 +34,13 @@ from watchkeeper.adapters.sqlite import restore as restoring
 from watchkeeper.adapters.sqlite.archive import Manifest
 from watchkeeper.adapters.sqlite.place import DATABASE
 from watchkeeper.adapters.sqlite.restore import Backed, Marked
+from watchkeeper.adapters.ssh import EXTRA as SSH_EXTRA
+from watchkeeper.adapters.ssh import SshPool
+from watchkeeper.adapters.ssh import installed as ssh_installed
 from watchkeeper.approve.people import Actor
-from watchkeeper.catalog.entity import EntityKind
+from watchkeeper.catalog.entity import EntityKind, Reach
 from watchkeeper.decide.decision import DECIDE_REV
-from watchkeeper.documents import Problem
+from watchkeeper.documents import Problem, ProblemSeverity
 from watchkeeper.engine import virtual
 from watchkeeper.engine.action import Channel, Invocation
 from watchkeeper.engine.backtest import Backtest, Hand
@@ -55,8 +58,9 @@ from watchkeeper.errors import Rejected, Untrusted
 from watchkeeper.home.configuration import Compiled, Configuration, compile_home
 from watchkeeper.home.parsed import Parsed
 from watchkeeper.home.starter import starter
+from watchkeeper.packs.load_step import walk
 from watchkeeper.packs.rule import Mode
-from watchkeeper.packs.runbook import SecretRef
+from watchkeeper.packs.runbook import SecretRef, Via
 from watchkeeper.packs.scenario import Scenario
 from watchkeeper.ports import Committed, Store
 from watchkeeper.report.notices import Notice, NoticeKind
@@ -100,12 +104,14 @@ class Node(Struct, kw_only=True):
     engine: Engine
     store: Store
     client: HttpClient
+    ssh: SshPool
     home: Path
     secrets: Secrets
     problems: tuple[Problem, ...] = ()
 
     async def close(self) -> None:
         await self.engine.stop()
+        await self.ssh.close()
         await self.client.close()
         await self.store.close()
 
@@ -125,7 +131,31 @@ def check(home: Path, seen_labels: frozenset[str] = frozenset()) -> Compiled:
     """The folder compiled, with every problem. Raises Rejected when there is no such folder."""
     files, problems = Folder(home).read()
     compiled = compile_home(files, CelCompiler(), seen_labels)
-    return replace(compiled, problems=(*problems, *compiled.problems))
+    return replace(compiled, problems=(*problems, *compiled.problems, *_without_extra(compiled)))
+
+
+def _without_extra(compiled: Compiled) -> tuple[Problem, ...]:
+    """A warning a runbook that this node, as it is installed, could not carry out."""
+    if compiled.configuration is None or ssh_installed():
+        return ()
+    reached = any(entity.reach is Reach.SSH for entity in compiled.configuration.catalog.entities.values())
+    found = []
+    for runbook in compiled.configuration.rulebook.runbooks.values():
+        ways = [step.via or (Via.SSH if reached else None) for step in walk(runbook.steps) if step.call is not None]
+        if Via.SSH in ways:
+            file, _, line = runbook.where.rpartition(":")
+            message = f"runbook {runbook.name} is refused on this node: {SSH_EXTRA}"
+            found.append(
+                Problem(
+                    file=file,
+                    line=int(line),
+                    column=1,
+                    field="spec.steps",
+                    message=message,
+                    severity=ProblemSeverity.WARNING,
+                )
+            )
+    return tuple(found)
 
 
 def read_home(folder: Path) -> dict[str, bytes]:
@@ -190,12 +220,12 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
         for path in kept:
             await _not_behind(sequencer, path)
         secrets = Secrets(SecretStore(home))
-        client = HttpClient()
-        engine = _engine(home, store, clock, configuration, sequencer, secrets, client, lease or Lease(), trees)
+        client, ssh = HttpClient(), SshPool()
+        engine = _engine(home, store, clock, configuration, sequencer, secrets, client, ssh, lease or Lease(), trees)
     except BaseException:
         await store.close()
         raise
-    node = Node(engine=engine, store=store, client=client, home=home, secrets=secrets, problems=problems)
+    node = Node(engine=engine, store=store, client=client, ssh=ssh, home=home, secrets=secrets, problems=problems)
     engine.archiver = lambda *, with_key: back_up(node, with_key=with_key)
     for left in state.glob(f"{BACKUP}*"):  # of a backup that was interrupted
         shutil.rmtree(left, ignore_errors=True)
@@ -210,6 +240,7 @@ def _engine(
     sequencer: Sequencer,
     secrets: Secrets,
     client: HttpClient,
+    ssh: SshPool,
     lease: Lease,
     trees: Trees,
 ) -> Engine:
@@ -233,7 +264,7 @@ def _engine(
         clock,
         Dice(),
         configuration,
-        actions=all_actions(client, telling),
+        actions=all_actions(client, ssh, telling),
         prober=NodeProber(client),
         channels=channels,
         leaser=lease_of,
@@ -247,6 +278,8 @@ def _engine(
         programs=PackPrograms(state_of(home)),
     )
     telling.engine = engine
+    if not ssh_installed():
+        engine.situations.without[Via.SSH] = SSH_EXTRA
     return engine
 
 
@@ -345,8 +378,9 @@ def play(configuration: Configuration, scenario: Scenario) -> Played:
 async def _play(configuration: Configuration, scenario: Scenario) -> Played:
     sent: list[dict[str, Any]] = []
     store, clock, seed = MemoryStore(), LoopClock(scenario.at), bytes(SEED_BYTES)
-    client = HttpClient()
-    names = (*all_actions(client, _Telling()), *configuration.rulebook.actions)
+    client, ssh = HttpClient(), SshPool()
+    names = (*all_actions(client, ssh, _Telling()), *configuration.rulebook.actions)
+    await ssh.close()
     await client.close()
 
     async def no_secret(reference: SecretRef) -> str:

@@ -284,7 +284,7 @@ async def test_two_secrets_of_one_variable_are_refused(programs):
 
 
 async def test_it_runs_on_this_node_only_and_only_under_a_lease(programs):
-    with pytest.raises(Rejected, match="via ssh is not built yet"):
+    with pytest.raises(Rejected, match="via ssh is not built"):
         await programs.run(ECHO, via=Via.SSH)
     assert programs.around.children == []
     with pytest.raises(Unavailable, match="lost its lease before the start; nothing was run"):

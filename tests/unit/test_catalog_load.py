@@ -136,7 +136,7 @@ def test_our_annotations_are_typed():
         "watchkeeper.dev/environment: prod, watchkeeper.dev/region: eu-west, watchkeeper.dev/tier: gold, "
         "watchkeeper.dev/sla: 99.95%, watchkeeper.dev/automation: delayed, watchkeeper.dev/reach: ssh, "
         "watchkeeper.dev/alias: 'pay, pay-eu ,,pay', watchkeeper.dev/attr.host: 10.0.0.1, "
-        "watchkeeper.dev/attr.host_key: ssh-ed25519 AAAA, watchkeeper.dev/attr.unit: pay.service, "
+        "watchkeeper.dev/attr.host_key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL0hUCj1x9Zp0V1B8k3b0yq0p4bZ7m0cVYc1n6m2s3d4, watchkeeper.dev/attr.unit: pay.service, "
         "watchkeeper.dev/address: 'attr.host', watchkeeper.dev/honours: 'fencing-token, idempotency-key', "
         "watchkeeper.dev/instance: 'pay-1:8080', watchkeeper.dev/status-probe: pay-status, other.dev/x: y, "
         "watchkeeper.dev/redundancy: 1 of 3"
@@ -145,7 +145,11 @@ def test_our_annotations_are_typed():
     assert (entity.environment, entity.region, entity.tier, entity.sla_ppm) == ("prod", "eu-west", "gold", 999_500)
     assert (entity.automation, entity.reach) == (Automation.DELAYED, Reach.SSH)
     assert entity.aliases == ("pay", "pay-eu")
-    assert entity.attrs == {"host": "10.0.0.1", "host_key": "ssh-ed25519 AAAA", "unit": "pay.service"}
+    assert entity.attrs == {
+        "host": "10.0.0.1",
+        "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL0hUCj1x9Zp0V1B8k3b0yq0p4bZ7m0cVYc1n6m2s3d4",
+        "unit": "pay.service",
+    }
     assert entity.address == ("host",)
     assert entity.honours == (Honour.IDEMPOTENCY_KEY, Honour.FENCING_TOKEN)
     assert entity.keys["watchkeeper.dev/instance"] == "pay-1:8080"
@@ -188,7 +192,7 @@ def test_an_ssh_target_without_a_pinned_key_is_a_warning():
     _, problems = annotated("watchkeeper.dev/reach: ssh, watchkeeper.dev/attr.host: h, watchkeeper.dev/address: host")
     assert len(problems) == 1
     assert "warning" in problems[0]
-    assert "whose key is not pinned here" in problems[0]
+    assert "no pinned host key: no step connects to a host whose key is not in the catalogue" in problems[0]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from watchkeeper.guards.clock import clock
 from watchkeeper.guards.finding import Outcome
 from watchkeeper.guards.ownership import ownership
 from watchkeeper.guards.permission import permission
-from watchkeeper.guards.situation import Clock
+from watchkeeper.guards.situation import Clock, Unreached
 from watchkeeper.guards.still_firing import still_firing
 from watchkeeper.guards.trust import trust
 from watchkeeper.packs.runbook import Effect, Via
@@ -118,6 +118,15 @@ class TestCapability:
         assert found.reason == (
             "Step copy would run on this node itself (via: local), which is not allowed in production."
         )
+
+    def test_ssh_without_a_pinned_key(self):
+        gap = Unreached(
+            target="resource:default/b", name="b", via="ssh", attribute="host_key", why="no pinned host key"
+        )
+        found = capability(a_proposal(), a_situation(unreached=gap))
+        assert said(found) == ("refuse", "b cannot be reached by ssh: no pinned host key.")
+        assert found.evidence == {"target": "resource:default/b", "via": "ssh", "attribute": "host_key"}
+        assert found.change == "The catalogue declares the host_key of b."
 
 
 class TestPermission:

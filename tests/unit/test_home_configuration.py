@@ -54,14 +54,14 @@ def test_the_designs_home_compiles_and_cannot_be_applied_yet():
     assert [(problem.severity, problem.message) for problem in found.problems] == [
         (
             "warning",
-            "uses what is not yet built: via: ssh (step restart), store: vault (secret admin); it can be checked, not applied",
+            "uses what is not yet built: store: vault (secret admin); it can be checked, not applied",
         )
     ]
     (sentence,) = unbuilt(found.configuration)
     assert sentence.startswith(
         "packs/payments/runbooks/restart.yaml:5: runbook payments/restart-instance uses what is not"
     )
-    assert sentence.endswith("yet built: via: ssh (step restart), store: vault (secret admin)")
+    assert sentence.endswith("yet built: store: vault (secret admin)")
 
 
 def test_a_folder_without_its_file_is_no_home():

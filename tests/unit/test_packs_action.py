@@ -53,7 +53,7 @@ def test_a_program_runs_on_this_node_and_is_built():
     ("via", "unbuilt", "words"),
     [
         ("local", (), ""),
-        ("ssh", ("via: ssh (step see)",), ""),
+        ("ssh", ("payments/flush via: ssh (step see)",), ""),
         ("api", None, "payments/flush is a program, which runs on this node: leave `via` out, or say local"),
     ],
 )

@@ -90,10 +90,7 @@ class TestTheDesignsExample:
         assert (fleet.waves.failed_max, fleet.waves.unhealthy_max) == (2, 1)
 
     def test_what_is_not_yet_built_is_listed(self):
-        assert packs(FILES).rulebook.runbooks["payments/restart-instance"].unbuilt == (
-            "via: ssh (step restart)",
-            "store: vault (secret admin)",
-        )
+        assert packs(FILES).rulebook.runbooks["payments/restart-instance"].unbuilt == ("store: vault (secret admin)",)
 
     def test_its_risk_is_worked_out_with_reasons(self):
         runbook = packs(FILES).rulebook.runbooks["payments/restart-instance"]
@@ -648,13 +645,13 @@ kind: Runbook
 metadata: {name: far, owner: group:payments-sre}
 spec:
   permissions: [{do: command.run}]
-  steps: [{id: rm, do: command.run, via: ssh, with: {argv: [rm, -rf, /data]}}]
+  steps: [{id: rm, do: command.run, via: agent, with: {argv: [rm, -rf, /data]}}]
 """
         files = {**runbook(*steps("{id: a, call: far}")), "packs/payments/runbooks/far.yaml": far}
         look = packs(files).rulebook.runbooks["payments/look"]
         assert look.risk is Risk.HIGH
         assert look.risk_reasons == ("calls payments/far, which is of high risk",)
-        assert look.unbuilt == ("via: ssh (step rm), called in payments/far",)
+        assert look.unbuilt == ("via: agent (step rm), called in payments/far",)
 
 
 class TestScopes:

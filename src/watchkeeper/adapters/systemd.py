@@ -16,7 +16,7 @@ Run = Callable[[ProcessSpec], Awaitable[ProcessResult]]
 OUTPUT_BYTES_MAX: Final = 64 << 10
 
 _PROPERTIES: Final = (
-    "Id,LoadState,ActiveState,SubState,Result,MainPID,NRestarts,ExecMainStartTimestamp,ActiveEnterTimestamp"
+    "Id,LoadState,ActiveState,SubState,Result,MainPID,NRestarts,ExecMainStartTimestamp,ActiveEnterTimestamp,Job"
 )
 _STATES: Final = {
     "active": ServiceState.RUNNING,
@@ -71,14 +71,27 @@ class Systemd:
         )
 
     async def started_since(self, unit: str, since: Instant, *, timeout_ms: int) -> bool:
-        """Raises InDoubt when an old systemd tells whole seconds and the start was in the second of `since`."""
-        started = _started(await self._shown(unit, timeout_ms))
-        if started is None:
-            return False
-        at, exact = started
-        if not exact and at == since.replace(microsecond=0):
-            raise InDoubt(f"unit {unit}: started in the very second of the question; this systemd tells no fractions")
-        return at >= since
+        """Raises InDoubt when an old systemd tells whole seconds and the start was in the second of `since`, or while
+        systemd still has a job for the unit: its start may be what is to come.
+        """
+        started, job = await self.last_start(unit, timeout_ms=timeout_ms)
+        if started is not None:
+            at, exact = started
+            if not exact and at == since.replace(microsecond=0):
+                raise InDoubt(
+                    f"unit {unit}: started in the very second of the question; this systemd tells no fractions"
+                )
+            if at >= since:
+                return True
+        if job:
+            raise InDoubt(f"unit {unit}: not started since, and systemd still has a job for it ({job})")
+        return False
+
+    async def last_start(self, unit: str, *, timeout_ms: int) -> tuple[tuple[Instant, bool] | None, str]:
+        """The last start by the machine's own clock, whether it is told to the microsecond, and the job under way."""
+        found = await self._shown(unit, timeout_ms)
+        job = found.get("Job", "0")
+        return _started(found), "" if job in {"", "0"} else job
 
     async def _do(self, verb: str, unit: str, timeout_ms: int, headers: dict[str, str] | None) -> None:
         del headers

@@ -8,6 +8,7 @@ import re
 from typing import Any, Final
 
 from watchkeeper.catalog.entity import ATTR, PREFIX, Automation, Honour, Reach, Redundancy
+from watchkeeper.catalog.reach import SECRETS, lacking, reference_of
 from watchkeeper.documents import Fields, percent_ppm, suggestion
 
 LIST_ITEMS_MAX: Final = 64
@@ -176,11 +177,19 @@ class _Annotations:
                 "reach",
                 f"{reach} needs an address to dial: add {PREFIX}{ATTR}host and {PREFIX}address: host",
             )
-        if reach is Reach.SSH and not attrs.get("host_key"):
-            self.warn(
-                "reach",
-                f"ssh without {PREFIX}{ATTR}host_key: no step connects to a host whose key is not pinned here",
-            )
+        missing = lacking(reach or "", attrs, address)
+        if missing is not None and (address or reach is not Reach.SSH):
+            name = "address" if missing.attribute in {"host", "kube_server"} else ATTR + missing.attribute
+            told = name if PREFIX + name in self.ours else "reach"
+            self.warn(told, f"{reach} does not reach it: {missing.why}")
+        for kept in SECRETS:
+            text = attrs.get(kept, "")
+            if text and reference_of(text) is None and not (kept == "kube_ca" and "-BEGIN CERTIFICATE-" in text):
+                self.wrong(
+                    ATTR + kept,
+                    "names where the credential is kept, and never holds it: such as secret:ssh-key (put there by "
+                    "'wk secret put ssh-key') or env:SSH_KEY",
+                )
 
     def misspelt(self) -> None:
         for key in self.ours:

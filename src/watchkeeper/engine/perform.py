@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from watchkeeper.engine.action import OUTPUT_BYTES_MAX, Action, Invocation, Prober
+from watchkeeper.catalog.reach import references
+from watchkeeper.engine.action import OUTPUT_BYTES_MAX, Action, Invocation, Observation, Prober
 from watchkeeper.engine.clock import Clock
 from watchkeeper.engine.lease import Lease
 from watchkeeper.engine.runner import Live
@@ -32,8 +33,8 @@ from watchkeeper.execute.run import (
     Verify,
 )
 from watchkeeper.guards.situation import Target
-from watchkeeper.packs.action import is_program
-from watchkeeper.packs.runbook import Call, Effect, SecretRef, Step, Via
+from watchkeeper.packs.action import ACTIONS, carried, is_program
+from watchkeeper.packs.runbook import Call, Effect, SecretRef, Step, Verification, Via
 from watchkeeper.report.scrub import Scrubber
 from watchkeeper.values import Instant, after_ms, ms_between
 from watchkeeper.verify import verify as verifying
@@ -46,6 +47,7 @@ OUTPUT_TEXT_MAX: Final = 64 * 1024  # what one step's output may hold in the jou
 TIMEOUT_GRACE_S: Final = 5.0  # an action ends what it started within it, after its own time-out
 
 _NOTHING_LEASED: Final = Scrubber()
+EXITS: Final = list(range(256))  # of a command that looks: each says something
 RETRIES_EACH_MS: Final = 600_000  # `limits.retries_per_target` is for so long
 BUDGETS_MAX: Final = 50_000
 
@@ -203,7 +205,7 @@ class StepPerformer:
             target=target,
             via=_via(step, call, target),
             actor="automation",
-            secrets=dict(runbook.secrets),
+            secrets=_secrets(runbook.secrets, target),
             drill=live.plan.drill,
         )
 
@@ -246,7 +248,7 @@ class StepPerformer:
                 await asyncio.sleep(wait_ms / 1000)
             began_ms = self._clock.monotonic_ms()
             arguments = {name: value for name, value in command.arguments.items() if name != "expect"}
-            look = await self._prober.look(spec.probe, arguments, spec.timeout_ms, target)
+            look = await self._look(live, command, spec, arguments, target)
             expect = command.arguments.get("expect", spec.expect)
             seen, why = judge(spec.probe, expect, look.values) if look.seen else (Seen.NOTHING, look.why)
             sample = Sample(at=self._clock.now(), seen=seen, why=why, took_ms=self._clock.monotonic_ms() - began_ms)
@@ -263,6 +265,35 @@ class StepPerformer:
             healed_by_itself=result is Result.HEALTHY and not machine.effects_before(live.run, command.path),
             good_at=state.row_at if result is Result.HEALTHY else None,
         )
+
+    async def _look(
+        self, live: Live, command: Verify, spec: Verification, arguments: Mapping[str, Any], target: Target | None
+    ) -> Observation:
+        """From this node by the prober; by ssh as the action itself would, and any exit is something seen."""
+        if spec.via is not Via.SSH:
+            return await self._prober.look(spec.probe, arguments, spec.timeout_ms, target)
+        now = self._clock.now()
+        look = Perform(
+            run=live.run.id,
+            start_by_at=now,
+            path=command.path,
+            attempt=1,
+            key="",
+            arguments={**arguments, "expect": EXITS},
+            timeout_ms=spec.timeout_ms,
+        )
+        call = Call(action="command.run")
+        intent = Intended(at=now, path=command.path, attempt=1, key="")
+        step = msgspec.structs.replace(machine.step_at(live.run, command.path), via=Via.SSH)
+        invocation = self._invocation(live, look, intent, step, call)
+        around = Around(live, invocation, self._lease, self._leaser, _unshown, _unrecorded, self._clock)
+        try:
+            action = await self._action(live, call)
+            async with asyncio.timeout(spec.timeout_ms / 1000 + TIMEOUT_GRACE_S):
+                values = await action.perform(invocation, around)
+        except (InDoubt, TimeoutError, Unavailable, Rejected, Untrusted) as blind:
+            return Observation(seen=False, why=self._clean(str(blind), around))
+        return Observation(seen=True, values=scrubbed(values, Scrubber(around.leased)))
 
     async def probe(self, live: Live, command: Probe) -> Event:
         step = machine.step_at(live.run, command.path)
@@ -289,18 +320,33 @@ class StepPerformer:
         return Scrubber(around.leased).text(text)[:2000]
 
 
+def _unshown(_run: str, _step: str, _stream: str, _data: bytes) -> None:
+    """What a look reads is judged; the sample that is shown says what came of it."""
+
+
 async def _unrecorded(_live: Live, _child: Child) -> None:
     """A probe has no intent that could name its process: it only looks, and dies with this node."""
 
 
 def _via(step: Step, call: Call, target: Target | None) -> Via:
-    """A program that undoes or checks a step runs on this node, also when the step itself is a call to somewhere."""
+    """What undoes or checks a step may go another way than the step: a program runs on this node, a call is a call."""
+    facts = ACTIONS.get(call.action)
+    if facts is not None and facts.via is not None:
+        return facts.via
     via = step.via or _reach(target)
-    return Via.LOCAL if via is Via.API and is_program(call.action) else via
+    if via is Via.API and is_program(call.action):
+        return Via.LOCAL
+    return via if carried(call.action, via) else _reach(target)
 
 
 def _reach(target: Target | None) -> Via:
     return Via(target.reach) if target is not None and target.reach else Via.LOCAL
+
+
+def _secrets(declared: Mapping[str, SecretRef], target: Target | None) -> dict[str, SecretRef]:
+    """Those of the runbook, and those that the target's attributes name as its way in (`target.ssh_key`)."""
+    own = references(target.attributes) if target is not None else {}
+    return {**{f"target.{name}": SecretRef(store=ref.store, path=ref.path) for name, ref in own.items()}, **declared}
 
 
 def bounded(output: Mapping[str, Any], leased: list[str]) -> dict[str, Any]:

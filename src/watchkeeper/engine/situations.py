@@ -13,6 +13,7 @@ from watchkeeper.approve.people import Grant
 from watchkeeper.catalog import graph
 from watchkeeper.catalog.availability import can_meet
 from watchkeeper.catalog.catalog import by_annotation, by_ref
+from watchkeeper.catalog.reach import lacking
 from watchkeeper.decide.target import NoTarget, Subject, bind_target, target_from, targets_of
 from watchkeeper.engine.measured import MeasuredInputs, unmeasured
 from watchkeeper.engine.witnesses import Witnesses
@@ -31,6 +32,7 @@ from watchkeeper.guards.situation import (
     Seen,
     Situation,
     Target,
+    Unreached,
 )
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.learn.brake import binding
@@ -62,7 +64,8 @@ class Situations:
         self._world, self._measured, self._witnesses = world, measured, witnesses
         self._cached_for = ""
         self._blast: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._needs: dict[str, tuple[Need, ...]] = {}
+        self._needs: dict[tuple[str, Via], tuple[Need, ...]] = {}
+        self.without: dict[Via, str] = {}  # what this node was installed without, and how one gets it
         self._targets: dict[str, Target] = {}
         self._production: dict[str, bool] = {}
         self._own: dict[tuple[int, str], tuple[Target, ...] | NoTarget] = {}
@@ -117,6 +120,8 @@ class Situations:
         episode = facts.episode if facts is not None else ""
         refs = [target.ref for target in targets]
         at = facts.first_seen_at if facts is not None else now
+        needs = self._needs_of(runbook, targets)
+        lacks = dict.fromkeys(self.without[need.via] for need in needs if need.via in self.without)
         return Proposal(
             id=id_from("prp", at, name, episode, *refs),
             rule=name,
@@ -134,9 +139,9 @@ class Situations:
             owner=rule.owner if rule is not None else runbook.owner,
             actor=actor,
             failover=runbook.failover,
-            needs=self._needs_of(runbook),
+            needs=needs,
             emergency=emergency,
-            unbuilt=runbook.unbuilt,
+            unbuilt=(*runbook.unbuilt, *lacks),
         )
 
     def situation(
@@ -218,6 +223,7 @@ class Situations:
             answered=answered,
             budget=self._measured.budget(targets) if self._measured is not None else unmeasured(configuration, targets),
             local_allowed=all(_local(configuration, each.environment) for each in targets if each.production),
+            unreached=_unreached(proposal),
         )
 
     def bindings(self, facts: AlertFacts | None, target: Target | None, now: Instant) -> dict[str, Any]:
@@ -436,11 +442,24 @@ class Situations:
                 best = grant
         return best
 
-    def _needs_of(self, runbook: Runbook) -> tuple[Need, ...]:
-        if runbook.digest not in self._needs:
+    def _needs_of(self, runbook: Runbook, targets: tuple[Target, ...]) -> tuple[Need, ...]:
+        """A step that states no `via` goes the way its target is reached; `local` where one of them has none."""
+        reaches = {target.reach for target in targets}
+        reach = Via(reaches.pop()) if len(reaches) == 1 and "" not in reaches else Via.LOCAL
+        if (runbook.digest, reach) not in self._needs:
             runbooks = self.configuration.rulebook.runbooks
-            self._needs[runbook.digest] = tuple(_needs(runbook.steps, runbooks, ""))
-        return self._needs[runbook.digest]
+            self._needs[runbook.digest, reach] = tuple(_needs(runbook.steps, runbooks, "", reach))
+        return self._needs[runbook.digest, reach]
+
+
+def _unreached(proposal: Proposal) -> Unreached | None:
+    """What the catalogue lacks for the ways that the steps go."""
+    for via in dict.fromkeys(need.via.value for need in proposal.needs):
+        for target in proposal.targets:
+            gap = lacking(via, target.attributes, target.addresses)
+            if gap is not None:
+                return Unreached(target=target.ref, name=target.name, via=via, attribute=gap.attribute, why=gap.why)
+    return None
 
 
 class _Matters:
@@ -459,7 +478,7 @@ def _local(configuration: Configuration, environment: str) -> bool:
     return found is not None and found.local
 
 
-def _needs(steps: tuple[Step, ...], runbooks: Mapping[str, Runbook], path: str) -> Iterable[Need]:
+def _needs(steps: tuple[Step, ...], runbooks: Mapping[str, Runbook], path: str, reach: Via) -> Iterable[Need]:
     for step in steps:
         here = f"{path}/{step.id}" if path else step.id
         match step.kind:
@@ -467,7 +486,7 @@ def _needs(steps: tuple[Step, ...], runbooks: Mapping[str, Runbook], path: str) 
                 yield Need(
                     step=here,
                     action=step.call.action,
-                    via=step.via or _via_of(step.call.action),
+                    via=step.via or reach,
                     effect=step.effect,
                     permitted=True,
                 )
@@ -476,13 +495,9 @@ def _needs(steps: tuple[Step, ...], runbooks: Mapping[str, Runbook], path: str) 
                     undo = step.undo.call.action
                     yield Need(step=f"{here} (undo)", action=undo, via=Via.LOCAL, effect=Effect.ONCE, permitted=True)
             case StepKind.CALL if step.runbook in runbooks:
-                yield from _needs(runbooks[step.runbook].steps, runbooks, here)
+                yield from _needs(runbooks[step.runbook].steps, runbooks, here, reach)
             case _:
-                yield from _needs(step.steps, runbooks, here)
-
-
-def _via_of(action: str) -> Via:
-    return Via.API if action in {"http.request", "wait", "notify"} else Via.LOCAL
+                yield from _needs(step.steps, runbooks, here, reach)
 
 
 def without(situation: Situation, run: str) -> Situation:

@@ -50,6 +50,14 @@ def capability(proposal: Proposal, situation: Situation) -> Finding:
             names,
             "The step is reached another way, or via: local is allowed in watchkeeper.yaml.",
         )
+    if situation.unreached is not None:
+        gap = situation.unreached
+        return _refuse(
+            f"{gap.name} cannot be reached by {gap.via}: {gap.why}.",
+            {"target": gap.target, "via": gap.via, "attribute": gap.attribute},
+            names,
+            f"The catalogue declares the {gap.attribute} of {gap.name}.",
+        )
     if delayed is not None:
         return Finding(
             guard="capability",

@@ -254,6 +254,16 @@ class Proposal(Struct, frozen=True, kw_only=True):
     unbuilt: tuple[str, ...] = ()
 
 
+class Unreached(Struct, frozen=True, kw_only=True):
+    """The first target that a step could not reach, as far as the catalogue shows: the attribute, and what to write."""
+
+    target: str
+    name: str
+    via: str
+    attribute: str
+    why: str
+
+
 class Situation(Struct, frozen=True, kw_only=True):
     """The snapshot. Collections hold only what can matter to the proposal; None means nothing is configured.
 
@@ -307,3 +317,4 @@ class Situation(Struct, frozen=True, kw_only=True):
     local_allowed: bool = False
     contended: str = ""
     brake: str = ""
+    unreached: Unreached | None = None

@@ -212,6 +212,7 @@ def _step_definitions() -> Schema:
             "within": DURATION,
             "soak": DURATION,
             "timeout": DURATION,
+            "via": {"enum": ["local", "ssh"]},
         }
     )
     probes = [{"required": [probe]} for probe in ("http", "tcp", "command", "promql")]

@@ -108,7 +108,7 @@ ACTIONS: Final[dict[str, ActionFacts]] = {
 }
 
 # What parses and cannot be performed by this release: such a runbook is refused by `apply` and never starts.
-UNBUILT_VIA: Final = (Via.SSH, Via.KUBE, Via.AGENT)
+UNBUILT_VIA: Final = (Via.KUBE, Via.AGENT)
 UNBUILT_STORES: Final = ("vault",)
 STORES: Final = ("file", "env", "vault")
 
@@ -125,6 +125,18 @@ def effect_of(action: str, facts: ActionFacts, arguments: dict[str, Any]) -> Eff
         method = arguments.get("method", "GET")
         return _METHODS.get(method.upper(), facts.effect) if isinstance(method, str) else facts.effect
     return facts.effect
+
+
+def carried(action: str, via: Via) -> bool:
+    """Whether an action can be performed that way: a command by ssh, and never by the API of a cluster."""
+    facts = ACTIONS.get(action)
+    if via in UNBUILT_VIA:
+        return False
+    if is_program(action):
+        return via is Via.LOCAL
+    if facts is not None and facts.via is not None:
+        return via is facts.via
+    return via in ({Via.LOCAL, Via.SSH, Via.API} if action.startswith("service.") else {Via.LOCAL, Via.SSH})
 
 
 def is_program(action: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from watchkeeper.documents import Envelope, Fields, Kind, Node, path_join, suggestion, text_of, wrong
-from watchkeeper.packs.action import ACTIONS, STORES, UNBUILT_STORES, UNBUILT_VIA, PackAction
+from watchkeeper.packs.action import ACTIONS, STORES, UNBUILT_STORES, UNBUILT_VIA, PackAction, carried
 from watchkeeper.packs.clauses import Clauses, canonical_ref, normal_digest, where_of
 from watchkeeper.packs.load_step import Steps, walk
 from watchkeeper.packs.permission import is_expression
@@ -118,6 +118,8 @@ def unbuilt(steps: Sequence[Step], secrets: Mapping[str, SecretRef]) -> tuple[st
         calls = [call for call in (step.call, step.undo.call if step.undo else None, step.check) if call is not None]
         if step.kind is StepKind.DO and step.via in UNBUILT_VIA:
             found.append(f"via: {step.via.value} (step {step.id})")
+        elif step.call is not None and step.via is not None and not carried(step.call.action, step.via):
+            found.append(f"{step.call.action} via: {step.via.value} (step {step.id})")
         else:
             facts = [(call.action, ACTIONS.get(call.action)) for call in calls]
             found += [

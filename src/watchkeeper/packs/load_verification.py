@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from watchkeeper.documents import Fields, Kind, path_join, wrong
 from watchkeeper.packs.clauses import Clauses
-from watchkeeper.packs.runbook import Verification
+from watchkeeper.packs.runbook import Verification, Via
 from watchkeeper.packs.template import expressions_in
 
 PROBES: Final = {"http": "url", "tcp": "address", "command": "argv", "promql": "query"}  # the short form's argument
@@ -32,7 +32,10 @@ def load_verification(
         within_ms=fields.duration("within", default=60_000, least=50, most=WITHIN_MAX_MS),
         soak_ms=fields.duration("soak", most=WITHIN_MAX_MS),
         timeout_ms=fields.duration("timeout", default=5_000, least=10, most=WITHIN_MAX_MS),
+        via=fields.choice("via", Via, default=Via.LOCAL),
     )
+    if found.via is not Via.LOCAL and (found.via is not Via.SSH or found.probe != "command"):
+        fields.wrong("via", "only a command looks elsewhere than from this node, and only by ssh: write via: ssh")
     if len(probes) != 1:
         fields.wrong(
             probes[1] if probes else "",

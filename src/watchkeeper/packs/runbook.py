@@ -81,6 +81,7 @@ class Verification(Struct, frozen=True, kw_only=True):
     """`successes` healthy samples in a row, one `every_ms`, inside `within_ms`, still healthy after `soak_ms`.
 
     Exactly one probe: `probe` is `http`, `tcp`, `command` or `promql`; `arguments` and `expect` hold Templates.
+    `via` is where a command looks: on this node, or by ssh on the target.
     """
 
     probe: str
@@ -91,6 +92,7 @@ class Verification(Struct, frozen=True, kw_only=True):
     within_ms: int = 60_000
     soak_ms: int = 0
     timeout_ms: int = 5_000
+    via: Via = Via.LOCAL
 
 
 class Ask(Struct, frozen=True, kw_only=True):

@@ -7,11 +7,18 @@ from watchkeeper.adapters.actions.http import HttpRequest
 from watchkeeper.adapters.actions.plain import Notify, Wait
 from watchkeeper.adapters.actions.service import service_actions
 from watchkeeper.adapters.http import HttpClient
+from watchkeeper.adapters.ssh import SshPool
 from watchkeeper.engine.action import Action
 from watchkeeper.engine.outbox import Telling
 
 
-def all_actions(client: HttpClient, telling: Telling) -> Mapping[str, Action]:
+def all_actions(client: HttpClient, ssh: SshPool, telling: Telling) -> Mapping[str, Action]:
     """Every built-in action. The programs of packs are looked up by the configuration of a run (`pack`)."""
-    found: list[Action] = [HttpRequest(client), CommandRun(), Wait(), Notify(telling), *service_actions(client)]
+    found: list[Action] = [
+        HttpRequest(client),
+        CommandRun(ssh),
+        Wait(),
+        Notify(telling),
+        *service_actions(client, ssh),
+    ]
     return {action.name: action for action in found}

@@ -1,10 +1,16 @@
-"""`command.run`: a program by its argv on this node. Never a shell, an empty environment, its own process group."""
+"""`command.run`: a program by its argv, on this node or by ssh on its target. Never a shell of ours.
+
+On this node it gets an empty environment and a process group of its own. By ssh it gets what the host's sign-in
+gives, beside `env`; each word is quoted so that no login shell reads anything in it (`ssh_command`).
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from watchkeeper.adapters.actions.http import revealed
-from watchkeeper.adapters.process import Ending, ProcessSpec, Stream, run
+from watchkeeper.adapters.actions.ssh_place import ssh_place
+from watchkeeper.adapters.process import Ending, ProcessResult, ProcessSpec, Stream, run
+from watchkeeper.adapters.ssh import SshPool
 from watchkeeper.engine.action import Invocation, Surroundings
 from watchkeeper.errors import InDoubt, Rejected, Unavailable
 from watchkeeper.packs.runbook import Effect, Via
@@ -14,45 +20,55 @@ OUTPUT_SHOWN_BYTES: Final = 16 * 1024
 
 
 class CommandRun:
-    """Arguments: argv (a list), stdin, env, cwd, expect (an exit code or a list, default 0)."""
+    """Arguments: argv (a list), stdin, env, cwd, expect (an exit code or a list, default 0); auth by ssh."""
 
     name = "command.run"
     effect = Effect.ONCE
 
+    def __init__(self, ssh: SshPool) -> None:
+        self._ssh = ssh
+
     async def perform(self, invocation: Invocation, around: Surroundings) -> Mapping[str, Any]:
-        if invocation.via is not Via.LOCAL:
-            raise Rejected(f"command.run via {invocation.via.value} is not built yet; nothing was run")
+        if invocation.via not in {Via.LOCAL, Via.SSH}:
+            raise Rejected(f"command.run via {invocation.via.value} is not built; nothing was run")
         arguments = await revealed(invocation.arguments, around)
         spec = _spec(arguments, invocation)
-        if not around.lease_ok():
-            raise Unavailable("this node lost its lease before the command; nothing was run")
 
         def output(stream: Stream, data: bytes) -> None:
             around.output(stream.value, data)
 
-        result = await run(spec, output, on_started=around.started)
-        found = {
-            "exit": result.exit,
-            "stdout": result.stdout[:OUTPUT_SHOWN_BYTES].decode("utf-8", "replace"),
-            "stderr": result.stderr[:OUTPUT_SHOWN_BYTES].decode("utf-8", "replace"),
-            "took_ms": result.ms,
-            "truncated": result.truncated,
-        }
-        name = spec.argv[0]
-        match result.ending:
-            case Ending.TIMED_OUT:
-                raise InDoubt(f"{name} was ended after {invocation.timeout_ms} ms; it may have acted")
-            case Ending.SIGNALLED:
-                raise InDoubt(f"{name} was killed by signal {result.signal}; it may have acted")
-            case Ending.EXITED:
-                pass
-        expected = arguments.get("expect", 0)
-        if result.exit in (expected if isinstance(expected, list) else [expected]):
-            return found
-        last = str(found["stderr"]).strip()[-300:]
-        if result.exit == EXIT_NOT_NOW:
-            raise Unavailable(f"{name} says not now (exit 75): {last}".rstrip(": "))
-        raise Rejected(f"{name} ended with exit code {result.exit}: {last}".rstrip(": "))
+        if invocation.via is Via.SSH:
+            place = await ssh_place(invocation, around)
+            result = await self._ssh.run(place, spec, output, may_send=around.lease_ok)
+        else:
+            if not around.lease_ok():
+                raise Unavailable("this node lost its lease before the command; nothing was run")
+            result = await run(spec, output, on_started=around.started)
+        return _judged(result, spec, arguments.get("expect", 0))
+
+
+def _judged(result: ProcessResult, spec: ProcessSpec, expected: Any) -> dict[str, Any]:
+    found = {
+        "exit": result.exit,
+        "stdout": result.stdout[:OUTPUT_SHOWN_BYTES].decode("utf-8", "replace"),
+        "stderr": result.stderr[:OUTPUT_SHOWN_BYTES].decode("utf-8", "replace"),
+        "took_ms": result.ms,
+        "truncated": result.truncated,
+    }
+    name = spec.argv[0]
+    match result.ending:
+        case Ending.TIMED_OUT:
+            raise InDoubt(f"{name} was ended after {spec.timeout_ms} ms; it may have acted")
+        case Ending.SIGNALLED:
+            raise InDoubt(f"{name} was killed by signal {result.signal}; it may have acted")
+        case Ending.EXITED:
+            pass
+    if result.exit in (expected if isinstance(expected, list) else [expected]):
+        return found
+    last = str(found["stderr"]).strip()[-300:]
+    if result.exit == EXIT_NOT_NOW:
+        raise Unavailable(f"{name} says not now (exit 75): {last}".rstrip(": "))
+    raise Rejected(f"{name} ended with exit code {result.exit}: {last}".rstrip(": "))
 
 
 def _spec(arguments: Mapping[str, Any], invocation: Invocation) -> ProcessSpec:
