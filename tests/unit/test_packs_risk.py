@@ -11,7 +11,7 @@ apiVersion: watchkeeper.dev/v1
 kind: Runbook
 metadata: {name: look, owner: group:payments-sre}
 spec:
-  permissions: [{do: http.request}, {do: command.run, programs: [x]}, {do: service.restart}, {do: service.stop}, {do: service.start}, {do: service.status}, {do: kube.drain}]
+  permissions: [{do: http.request}, {do: command.run, programs: [x]}, {do: service.restart}, {do: service.stop}, {do: service.start}, {do: service.status}, {do: kube.drain, names: [n]}, {do: kube.scale, names: [n]}]
 """
 
 
@@ -59,6 +59,16 @@ CORPUS = [
         "step a takes away (service.stop)",
     ),
     ("{id: a, do: kube.drain, with: {name: n}}", Risk.HIGH, "takes away (kube.drain)"),
+    (
+        "{id: a, do: kube.scale, with: {namespace: s, kind: Deployment, name: n, replicas: 1}}",
+        Risk.MEDIUM,
+        "kube.scale",
+    ),
+    (
+        "{id: a, do: kube.scale, with: {namespace: s, kind: Deployment, name: n, replicas: 0}}",
+        Risk.HIGH,
+        "step a takes away (kube.scale to 0) and has no undo",
+    ),
     (
         "{id: a, foreach: {in: targets}, steps: [{id: b, do: service.restart, with: {unit: x}}]}",
         Risk.HIGH,
@@ -159,6 +169,15 @@ def test_a_permission_without_bounds_counts():
     found = classed("{id: a, verify: {http: a}}", head=OPEN)
     assert found.risk is Risk.MEDIUM
     assert found.risk_reasons == ("may run any program: its permission for command.run names none",)
+
+
+def test_a_permission_of_a_cluster_without_names_counts():
+    head = HEAD.replace("{do: kube.drain, names: [n]}", "{do: kube.drain}")
+    found = classed('{id: a, do: http.request, with: {url: "http://a/"}}', head=head)
+    assert (found.risk, found.risk_reasons[0]) == (
+        Risk.MEDIUM,
+        "may act on any name: its permission for kube.drain names none",
+    )
 
 
 def test_a_failover_is_of_high_risk():

@@ -10,6 +10,7 @@ It never asks again by itself. What a failure means is said by its class: `Unava
 
 import asyncio
 import ipaddress
+import os
 import ssl
 from functools import lru_cache
 from time import monotonic
@@ -258,17 +259,28 @@ def _why(error: Exception | None) -> str:
 
 
 def _files(tls: Tls) -> str:
-    return ", ".join(one for one in (tls.ca_file, tls.cert_file, tls.key_file) if one)
+    return ", ".join(one for one in (tls.ca_file, tls.cert_file, tls.key_file) if one) or "given as data"
 
 
 def _tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_file or None)
+    context = ssl.create_default_context(cafile=tls.ca_file or None, cadata=tls.ca_data or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(("http/1.1",))
     if tls.cert_file:
         # An encrypted key must not ask at a terminal.
         context.load_cert_chain(tls.cert_file, tls.key_file or None, password=lambda: "")
+    if tls.cert_data:
+        _load(context, f"{tls.cert_data}\n{tls.key_data}\n")
     return context
+
+
+def _load(context: ssl.SSLContext, pem: str) -> None:
+    """The library takes names of files only; this one is in memory and gone when it is closed."""
+    number = os.memfd_create("tls", os.MFD_CLOEXEC)
+    with os.fdopen(number, "wb") as file:
+        file.write(pem.encode())
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{number}", password=lambda: "")
 
 
 # -- the call --------------------------------------------------------------------------------------

@@ -19,12 +19,20 @@ TIMEOUT_MAX_MS: Final = 3_600_000
 
 
 class Tls(Struct, frozen=True, kw_only=True):
-    """Files in PEM. There is no way to leave the check out: a private authority is named by `ca_file`."""
+    """Files in PEM, or what would stand in them. There is no way to leave the check out: a private authority is named
+    by `ca_file`, or is `ca_data`. What is handed over as data never touches a disk.
+    """
 
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
     server_name: str = ""
+    ca_data: str = ""
+    cert_data: str = ""
+    key_data: str = ""
+
+    def __repr__(self) -> str:
+        return f"Tls({self.server_name} …)"  # it may hold a private key
 
 
 class Request(Struct, frozen=True, kw_only=True):

@@ -71,6 +71,7 @@ class PackAction(Struct, frozen=True, kw_only=True):
 
 _UNIT: Final = ("unit",)
 _KUBE: Final = ("name",)
+_WORKLOAD: Final = ("namespace", "kind", "name")
 
 ACTIONS: Final[dict[str, ActionFacts]] = {
     "http.request": ActionFacts(
@@ -90,14 +91,16 @@ ACTIONS: Final[dict[str, ActionFacts]] = {
     "service.status": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=_UNIT),
     "service.started_since": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=("unit", "since")),
     "kube.rollout_restart": ActionFacts(
-        effect=Effect.PROBED, harm=Harm.CHANGES, needs=_KUBE, via=Via.KUBE, probe="kube.rollout_observed"
+        effect=Effect.PROBED, harm=Harm.CHANGES, needs=_WORKLOAD, via=Via.KUBE, probe="kube.rollout_observed"
     ),
-    "kube.scale": ActionFacts(effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=("name", "replicas"), via=Via.KUBE),
-    "kube.delete_pod": ActionFacts(effect=Effect.ONCE, harm=Harm.CHANGES, needs=_KUBE, via=Via.KUBE),
+    "kube.scale": ActionFacts(
+        effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=(*_WORKLOAD, "replicas"), via=Via.KUBE
+    ),
+    "kube.delete_pod": ActionFacts(effect=Effect.ONCE, harm=Harm.CHANGES, needs=("namespace", "name"), via=Via.KUBE),
     "kube.cordon": ActionFacts(effect=Effect.IDEMPOTENT, harm=Harm.CHANGES, needs=_KUBE, via=Via.KUBE),
     "kube.drain": ActionFacts(effect=Effect.IDEMPOTENT, harm=Harm.TAKES, needs=_KUBE, via=Via.KUBE),
-    "kube.status": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=_KUBE, via=Via.KUBE),
-    "kube.rollout_observed": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=("name", "since"), via=Via.KUBE),
+    "kube.status": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=("kind", "name"), via=Via.KUBE),
+    "kube.rollout_observed": ActionFacts(effect=Effect.READ, harm=Harm.NONE, needs=(*_WORKLOAD, "since"), via=Via.KUBE),
     "wait": ActionFacts(effect=Effect.READ, harm=Harm.NONE, free=True, via=Via.API),
     "notify": ActionFacts(
         effect=Effect.KEYED,
@@ -108,7 +111,7 @@ ACTIONS: Final[dict[str, ActionFacts]] = {
 }
 
 # What parses and cannot be performed by this release: such a runbook is refused by `apply` and never starts.
-UNBUILT_VIA: Final = (Via.KUBE, Via.AGENT)
+UNBUILT_VIA: Final = (Via.AGENT,)
 UNBUILT_STORES: Final = ("vault",)
 STORES: Final = ("file", "env", "vault")
 

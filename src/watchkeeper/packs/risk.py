@@ -96,6 +96,11 @@ def risk_of(
         for permission in permissions
         if permission.action == "command.run" and not {"programs", "program"} & set(permission.bounds)
     ]
+    reasons += [
+        (Risk.MEDIUM, f"may act on any name: its permission for {permission.action} names none")
+        for permission in permissions
+        if permission.action.startswith("kube.") and not {"names", "name"} & set(permission.bounds)
+    ]
     if failover:
         reasons.append((Risk.HIGH, "moves a service to another place (failover)"))
     return _joined(reasons)
@@ -166,6 +171,12 @@ def _of_call(
             yield Risk.HIGH, f"{where} deletes (HTTP DELETE)"
         elif method.upper() not in {"GET", "HEAD", "OPTIONS"}:
             yield Risk.MEDIUM, f"{where} changes something (HTTP {method.upper()})"
+    elif call.action == "kube.scale" and call.arguments.get("replicas") == 0:
+        reversible = undo or step.undo is not None
+        yield (
+            (Risk.MEDIUM if reversible else Risk.HIGH),
+            f"{where} takes away (kube.scale to 0){'' if reversible else ' and has no undo'}",
+        )
     elif facts is not None and facts.harm is Harm.TAKES:
         reversible = undo or step.undo is not None
         yield (

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from watchkeeper.adapters.actions.command import CommandRun
 from watchkeeper.adapters.actions.http import HttpRequest
+from watchkeeper.adapters.actions.kube import kube_actions
 from watchkeeper.adapters.actions.plain import Notify, Wait
 from watchkeeper.adapters.actions.service import service_actions
 from watchkeeper.adapters.http import HttpClient
@@ -20,5 +21,6 @@ def all_actions(client: HttpClient, ssh: SshPool, telling: Telling) -> Mapping[s
         Wait(),
         Notify(telling),
         *service_actions(client, ssh),
+        *kube_actions(client),
     ]
     return {action.name: action for action in found}
