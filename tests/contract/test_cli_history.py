@@ -9,7 +9,9 @@ from test_api_schema import Behind
 
 from served import HOME, SETTINGS
 from watchkeeper.surface.cli import main
+from watchkeeper.surface.cli.impact import in_short
 from watchkeeper.surface.cli.place import Exit
+from watchkeeper.surface.client import Client, Where
 
 FILES = HOME | {"watchkeeper.yaml": SETTINGS.replace("api_requests_per_s: 1000", "api_requests_per_s: 10000").encode()}
 
@@ -99,3 +101,13 @@ def test_rules_that_are_missing(wk) -> None:
     code, said, _ = wk("rules", "suggest", "--json", "--least", "1")
     assert json.loads(said)["looked_at"] == 2
     assert wk("rules")[0] == Exit.DONE
+
+
+def test_before_a_person_says_yes_history_is_one_sentence(node: Behind, wk, capsys: pytest.CaptureFixture[str]) -> None:
+    in_short(Client(Where(url=node.url, token=node.token, name="node")))
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith(
+        "Of the newest 2 decisions 2 would be the same, 0 otherwise, 0 not made, 0 new; 0 cannot be judged."
+    )
+    in_short(Client(Where(url="http://127.0.0.1:1", name="far")))
+    assert "could not be worked out: no node listens at far" in " ".join(capsys.readouterr().out.split())

@@ -78,6 +78,10 @@ class Client:
         """`spare` is a token that may stand in where the caller may not read: the home's own, while nobody is known."""
         self.where, self._timeout_s, self._spare = where, timeout_s, spare
 
+    def within(self, timeout_s: float) -> "Client":
+        """The same, waiting so long for an answer."""
+        return Client(self.where, timeout_s=timeout_s, spare=self._spare)
+
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         """The decoded answer. Raises NoNode, Problem, Unavailable, Rejected."""
         return self._asked("GET", _url(path, query), None, {})

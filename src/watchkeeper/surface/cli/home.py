@@ -146,6 +146,9 @@ def apply(*, reason: str = "", digest: str = "", yes: bool = False, list_: bool 
                 "this is not a terminal: nothing was applied. To apply what is shown: wk apply --digest "
                 f"{found['digest']} --reason '...'",
             )
+        from watchkeeper.surface.cli.impact import in_short
+
+        in_short(client)
         if not sure("Apply this?"):
             tell("Nothing was applied.")
             return Exit.NO

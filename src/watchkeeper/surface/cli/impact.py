@@ -6,12 +6,15 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.errors import Rejected
+from watchkeeper.errors import Rejected, Unavailable
 from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.progress import progress
-from watchkeeper.surface.cli.words import count, safe, tell
+from watchkeeper.surface.cli.words import count, safe, tell, wrapped
+from watchkeeper.surface.client import Client, Problem
 
 FORMATS: tuple[str, ...] = ("md", "html", "json")
+SHORT_MAX: int = 1_000  # decisions looked at before somebody is asked to apply
+SHORT_WITHIN_S: float = 30.0
 WORKED_OUT_WITHIN_S: float = 3600.0  # twenty thousand decisions on a busy node
 
 
@@ -41,3 +44,20 @@ def report(days: int, limit: int, kind: str, out: Path | None) -> int:
         f"{sum(history['cannot'].values()):,} cannot be judged."
     )
     return Exit.DONE
+
+
+def in_short(client: Client) -> None:
+    """What history would have been, in one sentence, before a person says yes. That it cannot be worked out stops nothing."""
+    try:
+        with progress(lambda: "deciding the newest history again"):
+            found = client.within(SHORT_WITHIN_S).post("/history/impact", {"limit": SHORT_MAX}, asks=True)
+    except (Problem, Unavailable) as no:
+        wrapped(f"What history would have been could not be worked out: {safe(no)}")
+        return
+    history = found["history"]
+    kinds = {kind: sum(each["kind"] == kind for each in history["items"]) for kind in ("differs", "lost", "new")}
+    wrapped(
+        f"Of the newest {count(history['looked_at'], 'decision')} {history['same']:,} would be the same, "
+        f"{kinds['differs']:,} otherwise, {kinds['lost']:,} not made, {kinds['new']:,} new; "
+        f"{sum(history['cannot'].values()):,} cannot be judged. 'wk plan --impact' lists them."
+    )
