@@ -118,13 +118,14 @@ def test_a_real_prometheus_agrees_with_the_oracle(prometheus, home, capsys) -> N
         ORACLE["unmapped"],
     )
     assert (done["episodes"], done["stale"]) == (ORACLE["episodes"], ORACLE["stale"])
-    assert (found["pending_only"], found["ended_unsure"], found["standing"]) == (
+    (read,) = found["read"]
+    assert (read["pending_only"], read["ended_unsure"], read["standing"]) == (
         ORACLE["pending_only"],
         ORACLE["unsure"],
         ORACLE["standing"],
     )
-    assert found["blind_s"] == 60 * ORACLE["blind_minutes"]
-    assert len(found["gaps"]) == 1
+    assert read["blind_s"] == 60 * ORACLE["blind_minutes"]
+    assert len(read["gaps"]) == 1
     assert found["notes"] == []
 
 
@@ -144,12 +145,12 @@ def test_other_levels_steps_and_matchers(prometheus, home, capsys) -> None:
     assert found["result"]["verdicts"]["observe"] == found["result"]["episodes"] == 6
     assert main(run(home, prometheus, "--json", "--step", "5s")) == Exit.DONE
     found = json.loads(capsys.readouterr().out)
-    assert found["step_s"] == 30  # as often as alerts are evaluated
-    assert "alerts are evaluated every 30 s" in found["notes"][0]
+    assert found["read"][0]["step_s"] == 30  # as often as alerts are evaluated
+    assert "evaluates alerts every 30 s" in found["notes"][0]
     assert main(run(home, prometheus, "--json", "--awake", "nowhere", "--labels", "region=eu")) == Exit.DONE
     found = json.loads(capsys.readouterr().out)
-    assert "gaps in the data cannot be told from calm" in found["notes"][0]
-    assert found["blind_s"] == 0
+    assert "gaps in its data cannot be told from calm" in found["notes"][0]
+    assert found["read"][0]["blind_s"] == 0
     assert found["result"]["episodes"] == ORACLE["episodes"] + 1  # the one over the gap is two now
 
 
@@ -161,6 +162,12 @@ def test_errors_name_the_query_and_the_next_move(prometheus, home, capsys) -> No
     assert main(run(home, "http://127.0.0.1:9")) == Exit.LATER
     assert main(run(home, "ftp://127.0.0.1")) == Exit.NO
     assert "not an address of a Prometheus" in capsys.readouterr().err
+    assert main(run(home, prometheus, "--prometheus", prometheus)) == Exit.USAGE
+    assert "say which source each is" in capsys.readouterr().err
+    assert main(run(home, f"nobody={prometheus}")) == Exit.USAGE
+    assert "source nobody: watchkeeper.yaml has default" in capsys.readouterr().err
+    assert main(run(home, f"default={prometheus}", "--json", "--match", 'service="mail"')) == Exit.DONE
+    assert json.loads(capsys.readouterr().out)["read"][0]["source"] == "default"
 
 
 async def test_a_piece_that_is_too_large_is_asked_for_in_halves(prometheus, monkeypatch) -> None:

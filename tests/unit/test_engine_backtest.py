@@ -10,7 +10,7 @@ import alert_days
 from alert_days import DAY, FILES, ORACLE, STEP_S
 from watchkeeper import bootstrap
 from watchkeeper.adapters.cel import CelCompiler
-from watchkeeper.engine.past_alerts import at_seconds, play_log, play_series, seconds, unknowable
+from watchkeeper.engine.past_alerts import Feed, at_seconds, play_log, play_series, seconds, unknowable
 from watchkeeper.home.configuration import compile_home
 from watchkeeper.packs.rule import Mode
 from watchkeeper.signals.past import Chunk, Past, Series
@@ -55,7 +55,8 @@ def configuration(**more: bytes):
 async def played(piece_s: int, level: Mode = Mode.AUTO):
     backtest = bootstrap.backtest(configuration(), level=level, healthy=False, run_ms=60_000)
     source = configuration().settings.sources["default"].source
-    past = await play_series(backtest, Remembered(piece_s), source, FROM_S, UNTIL_S, STEP_S)
+    feed = Feed(source=source, history=Remembered(piece_s))
+    (past,) = await play_series(backtest, [feed], FROM_S, UNTIL_S, STEP_S)
     return await backtest.finish(at_seconds(UNTIL_S)), past
 
 
@@ -187,6 +188,62 @@ def test_what_a_series_cannot_say_is_named_where_a_rule_asks_for_it() -> None:
     assert [each.partition(",")[0] for each in said] == [
         "annotations are not in it",
         "readings (probe",
-        "it is one source",
+        "it holds 1 of the sources that shop/two waits for: held",
     ]
     assert unknowable(configuration(), healthy=False, annotations=False) == ()
+
+
+TWO = """
+environments: {prod: {production: true}}
+sources:
+  east: {kind: alertmanager, region: east, repeat: 20m}
+  west: {kind: alertmanager, region: west, repeat: 20m}
+notify: {routes: [{webhook: "http://127.0.0.1:9/none"}]}
+"""
+
+
+class Side:
+    """One region's monitoring: the same alert on both sides, asleep where the test says so."""
+
+    def __init__(self, piece_s: int, firing: range, asleep: range = range(0)) -> None:
+        self.piece_s, self.firing, self.asleep = piece_s, firing, asleep
+
+    async def chunks(self, from_s: int, until_s: int, step_s: int) -> AsyncIterator[Chunk]:
+        for start in range(from_s, until_s, self.piece_s):
+            steps = range(start + step_s, min(start + self.piece_s, until_s) + 1, step_s)
+            awake = tuple(at_s for at_s in steps if (at_s - FROM_S) // 60 not in self.asleep)
+            at = tuple(at_s for at_s in awake if (at_s - FROM_S) // 60 in self.firing)
+            labels = {"alertname": "Down", "service": "web", "severity": "critical"}
+            series = (Series(labels=labels, at_s=at),) if at else ()
+            yield Chunk(from_s=start, until_s=steps[-1], step_s=step_s, series=series, awake_s=awake)
+
+
+@pytest.mark.parametrize(
+    ("west", "asleep", "verdict", "reason"),
+    [
+        (range(60, 90), range(0), "act", "All 21 guards are clear."),
+        (range(0), range(0), "hold", "1 region of the 2 needed sees it; west says that all is well."),
+        (range(0), range(50, 100), "hold", "1 region of the 2 needed sees it; west cannot see."),
+    ],
+    ids=["both", "quiet", "blind"],
+)
+async def test_regions_are_played_together_and_one_that_slept_is_blind(west, asleep, verdict, reason) -> None:
+    agree = "  regions: {agree: 2, of: [east, west]}"
+    two = configuration(
+        **{
+            "watchkeeper.yaml": TWO.encode(),
+            "packs/shop/rules/down.yaml": alert_days.rule("down", "Down", "auto", more=agree).encode(),
+        }
+    )
+    sources = {name: each.source for name, each in two.settings.sources.items()}
+    backtest = bootstrap.backtest(two, level=Mode.AUTO, healthy=False, run_ms=60_000)
+    feeds = [
+        Feed(source=sources["east"], history=Side(7_200, range(60, 90))),
+        Feed(source=sources["west"], history=Side(1_800, west, asleep)),
+    ]
+    pasts = await play_series(backtest, feeds, FROM_S, FROM_S + 14_400, STEP_S)
+    done = await backtest.finish(at_seconds(FROM_S + 14_400))
+    assert {each.verdict for each in done.listed} == {verdict}
+    assert reason in {each.reason for each in done.listed}
+    assert [past.blind_steps for past in pasts] == [0, len(asleep)]
+    assert unknowable(two, healthy=False, annotations=False, sources=list(sources.values())) == ()

@@ -10,7 +10,7 @@ is asked. Health is what alerts say; with `healthy`, whatever does not fire is t
 
 import asyncio
 import heapq
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -157,7 +157,7 @@ class Backtest:
         self.world = World(configuration)
         self.world.versions = self._scribe.versions
         self.correlation = Correlation()
-        witnesses = Witnesses(self.world)
+        witnesses = self._witnesses = Witnesses(self.world)
         self._judge = _Noting(
             self._scribe, self.world, Situations(self.world), self.correlation, witnesses, self, versions
         )
@@ -171,6 +171,7 @@ class Backtest:
             self._judge,
             Intake(self._scribe, self.world, Scrubber(())),
         )
+        self._awake: defaultdict[str, deque[int]] = defaultdict(deque)
         self._ends: list[tuple[Instant, str, RunRecord]] = []
         self._waits_since: dict[str, Instant] = {}
         self._asked: set[tuple[str, Instant]] = set()
@@ -204,6 +205,11 @@ class Backtest:
             batch.append(signal)
         if batch:
             await self._say(batch)
+
+    def awake(self, region: str, steps_s: Iterable[int]) -> None:
+        """When the monitoring of a region could see, in Unix seconds, ascending: before what it then said is told."""
+        if region:
+            self._awake[region].extend(steps_s)
 
     async def until(self, at: Instant) -> None:
         """Time goes on to `at`: what falls due on the way is judged."""
@@ -279,6 +285,7 @@ class Backtest:
 
     async def _at(self, at: Instant) -> None:
         self._clock.set(at)
+        self._see(at)
         while self._ends and self._ends[0][0] <= at:
             await self._end(heapq.heappop(self._ends)[2])
         await self._settle()
@@ -288,6 +295,16 @@ class Backtest:
             await self._store.prune(at)
             self._asked = {pair for pair in self._asked if pair[1] > at}
         await asyncio.sleep(0)
+
+    def _see(self, at: Instant) -> None:
+        """Regions that were awake until now can see."""
+        now_s = ms_between(EPOCH, at) // 1000
+        for region, steps in self._awake.items():
+            last_s = 0
+            while steps and steps[0] <= now_s:
+                last_s = steps.popleft()
+            if last_s:
+                self._witnesses.heard(region, after_ms(EPOCH, last_s * 1000))
 
     async def _settle(self) -> None:
         for _ in range(ROUNDS_MAX):

@@ -1,7 +1,8 @@
 """What feeds a backtest: the series of a monitoring system, or a file of what Alertmanager said."""
 
+import heapq
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -36,14 +37,42 @@ class LogRead(Struct, kw_only=True):
     last_at: Instant = EPOCH
 
 
+class Feed(Struct, kw_only=True):
+    """One monitoring system, and the source that its alerts would come from."""
+
+    source: Source
+    history: History
+
+
 async def play_series(
-    backtest: Backtest, history: History, source: Source, from_s: int, until_s: int, step_s: int
-) -> Past:
-    """Piece by piece, as it is read. The backtest stands at `until_s` afterwards."""
-    past = Past(step_s, source.stale_after_ms // REPEATS)
-    async for chunk in history.chunks(from_s, until_s, step_s):
-        await backtest.tell(signal_from(each, source) for each in past.feed(chunk))
-    return past
+    backtest: Backtest, feeds: Sequence[Feed], from_s: int, until_s: int, step_s: int
+) -> tuple[Past, ...]:
+    """Piece by piece, as it is read, all feeds in one order of time. When each was awake is told too: a region that was
+    asleep is blind. The `Past` of each feed.
+    """
+    pasts = tuple(Past(step_s, each.source.stale_after_ms // REPEATS) for each in feeds)
+    pieces = [each.history.chunks(from_s, until_s, step_s) for each in feeds]
+    reached_s = [from_s for _ in feeds]
+    waiting: list[tuple[Instant, int, int, Signal]] = []
+    order = 0
+    while (behind := min(range(len(feeds)), key=reached_s.__getitem__)) is not None and reached_s[behind] < until_s:
+        chunk = await anext(pieces[behind], None)
+        if chunk is None:
+            reached_s[behind] = until_s
+            continue
+        reached_s[behind] = chunk.until_s
+        source = feeds[behind].source
+        for told in pasts[behind].feed(chunk):
+            order += 1
+            heapq.heappush(waiting, (told.at, behind, order, signal_from(told, source)))
+        backtest.awake(source.region, chunk.awake_s if chunk.awake_s is not None else chunk.steps())
+        ready_at = at_seconds(min(reached_s))
+        while waiting and waiting[0][0] <= ready_at:
+            batch = [heapq.heappop(waiting)[3]]
+            while waiting and waiting[0][0] == batch[0].received_at:
+                batch.append(heapq.heappop(waiting)[3])
+            await backtest.tell(batch)
+    return pasts
 
 
 async def play_log(backtest: Backtest, lines: Iterable[bytes], source: Source) -> LogRead:
@@ -69,8 +98,12 @@ async def play_log(backtest: Backtest, lines: Iterable[bytes], source: Source) -
     return read
 
 
-def unknowable(configuration: Configuration, *, healthy: bool, annotations: bool) -> tuple[str, ...]:
-    """What this kind of history cannot say, as far as the rules ask for it. `annotations`: whether it holds them."""
+def unknowable(
+    configuration: Configuration, *, healthy: bool, annotations: bool, sources: Collection[Source] = ()
+) -> tuple[str, ...]:
+    """What this kind of history cannot say, as far as the rules ask for it. `annotations`: whether it holds them;
+    `sources`: whose alerts are played.
+    """
     found = []
     rules = configuration.rulebook.rules.values()
     if not annotations:
@@ -79,12 +112,14 @@ def unknowable(configuration: Configuration, *, healthy: bool, annotations: bool
     read = [rule.name for rule in rules if any(path[0] in AGED for path in _paths(rule))]
     if read:
         found.append(f"readings (probe, metrics, slo, region) are not in it, and {_names(read)} asks for them: unknown")
-    several = [rule.name for rule in rules if rule.corroborate is not None and rule.corroborate.groups > 1]
+    groups = len({each.group for each in sources}) or 1
+    several = [each.name for each in rules if each.corroborate is not None and each.corroborate.groups > groups]
     if several:
-        found.append(f"it is one source, and {_names(several)} waits for a second one: held")
-    regions = [rule.name for rule in rules if rule.regions is not None]
-    if regions:
-        found.append(f"it is one region's view, and {_names(regions)} asks several: those that said nothing are blind")
+        found.append(f"it holds {groups} of the sources that {_names(several)} waits for: held")
+    seen = {each.region for each in sources} - {""}
+    blind = [each.name for each in rules if each.regions is not None and set(each.regions.of) - seen]
+    if blind:
+        found.append(f"it does not hold every region that {_names(blind)} asks: those are blind")
     needy = [each.name for each in configuration.rulebook.runbooks.values() if each.needs]
     counted = [rule.name for rule in rules if rule.limits.unavailable is not None]
     if (needy or counted) and not healthy:

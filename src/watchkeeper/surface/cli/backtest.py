@@ -1,6 +1,7 @@
 """Your own past alerts, played through your rules: what would have been done, asked, held, refused."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ LEVELS: tuple[str, ...] = ("observe", "suggest", "approve", "auto")
 
 def backtest(
     *,
-    prometheus: str = "",
+    prometheus: tuple[str, ...] = (),
     alertmanager_log: Path | None = None,
     days: int = 30,
     until: str = "",
@@ -62,7 +63,8 @@ def backtest(
     Parameters
     ----------
     prometheus
-        Address of a Prometheus; its series ALERTS is read.
+        Address of a Prometheus; its series ALERTS is read. Several, each for its source:
+        --prometheus east=http://... --prometheus west=http://...
     alertmanager_log
         A file of webhook bodies, one a line, as Alertmanager sends them.
     days
@@ -95,18 +97,25 @@ def backtest(
     if level not in LEVELS:
         raise Ends(Exit.USAGE, f"--level {level}: it is one of {', '.join(LEVELS)}")
     configuration = compiled(local_home("backtest"))
-    found = _source(configuration, source)
     run_ms = _duration("--run-for", run_for)
     _quiet()
     if alertmanager_log is not None:
-        return _of_log(configuration, found, alertmanager_log, level, run_ms, healthy=assume_healthy, json=json)
+        return _of_log(
+            configuration,
+            _source(configuration, source),
+            alertmanager_log,
+            level,
+            run_ms,
+            healthy=assume_healthy,
+            json=json,
+        )
     if not 1 <= days <= DAYS_MAX:
         raise Ends(Exit.USAGE, f"--days {days}: give 1 to {DAYS_MAX}")
     step_s = _duration("--step", step) // 1000
     if step_s < STEP_LEAST_S:
         raise Ends(Exit.USAGE, f"--step {step}: give at least {STEP_LEAST_S} s")
     asked = Asked(
-        url=prometheus,
+        feeds=_feeds(configuration, prometheus, source),
         days=days,
         until_s=_until(until),
         step_s=step_s,
@@ -115,14 +124,14 @@ def backtest(
         awake=awake,
         token=_token(token_file),
     )
-    return _of_prometheus(configuration, found, asked, level, run_ms, healthy=assume_healthy, json=json)
+    return _of_prometheus(configuration, asked, level, run_ms, healthy=assume_healthy, json=json)
 
 
 class Asked:
-    """What is to be read of a Prometheus."""
+    """What is to be read of one Prometheus or of several."""
 
     def __init__(self, **given: Any) -> None:
-        self.url: str = given["url"]
+        self.feeds: list[tuple[str, Source]] = given["feeds"]
         self.days: int = given["days"]
         self.until_s: int = given["until_s"]
         self.step_s: int = given["step_s"]
@@ -134,72 +143,89 @@ class Asked:
 
 
 def _of_prometheus(
-    configuration: "Configuration",
-    source: "Source",
-    asked: Asked,
-    level: str,
-    run_ms: int,
-    *,
-    healthy: bool,
-    json: bool,
+    configuration: "Configuration", asked: Asked, level: str, run_ms: int, *, healthy: bool, json: bool
 ) -> int:
     from watchkeeper import bootstrap
-    from watchkeeper.engine.past_alerts import at_seconds, play_series, unknowable
+    from watchkeeper.engine.past_alerts import Feed, at_seconds, play_series, unknowable
     from watchkeeper.packs.rule import Mode
 
     played = bootstrap.backtest(configuration, level=Mode(level), healthy=healthy, run_ms=run_ms)
 
-    async def work() -> tuple["Backtested", dict[str, Any]]:
-        async with bootstrap.prometheus(
-            asked.url, token=asked.token, matchers=asked.match, awake=asked.awake, labels=asked.labels
-        ) as history:
-            evaluation = await history.evaluation()
-            if evaluation.why:
-                asked.notes.append(f"how often alerts are evaluated could not be read: {evaluation.why}")
-            elif evaluation.interval_s > asked.step_s:
-                asked.notes.append(
-                    f"alerts are evaluated every {evaluation.interval_s} s, so the step is that and not {asked.step_s} s"
+    async def work() -> tuple["Backtested", list[dict[str, Any]]]:
+        async with AsyncExitStack() as stack:
+            feeds = [
+                Feed(
+                    source=source,
+                    history=await stack.enter_async_context(
+                        bootstrap.prometheus(
+                            url, token=asked.token, matchers=asked.match, awake=asked.awake, labels=asked.labels
+                        )
+                    ),
                 )
-                asked.step_s = evaluation.interval_s
+                for url, source in asked.feeds
+            ]
+            histories: list[Any] = [each.history for each in feeds]
+            for (url, _), history in zip(asked.feeds, histories, strict=True):
+                await _step(asked, url, history)
             until_s = asked.until_s // asked.step_s * asked.step_s
             from_s = until_s - asked.days * DAY_S // asked.step_s * asked.step_s
-            await history.look(from_s, until_s)
-            if not history.awake_known:
-                asked.notes.append(
-                    f"there is no series {asked.awake}: gaps in the data cannot be told from calm, and count as calm"
-                )
-            past = await play_series(played, history, source, from_s, until_s, asked.step_s)
+            for (url, _), history in zip(asked.feeds, histories, strict=True):
+                await history.look(from_s, until_s)
+                if not history.awake_known:
+                    asked.notes.append(
+                        f"{url} has no series {asked.awake}: gaps in its data cannot be told from calm, and count as calm"
+                    )
+            pasts = await play_series(played, feeds, from_s, until_s, asked.step_s)
             done = await played.finish(at_seconds(until_s))
-        return done, {
-            "prometheus": asked.url,
-            "from": at_seconds(from_s),
-            "until": at_seconds(until_s),
-            "step_s": asked.step_s,
-            "queries": history.queries,
-            "pending_only": past.pending_only,
-            "standing": past.standing,
-            "blind_s": past.blind_steps * asked.step_s,
-            "gaps": [
-                {"from": at_seconds(first - asked.step_s), "until": at_seconds(last)} for first, last in past.blind
-            ],
-            "ended_unsure": past.unsure,
-        }
+        return done, [
+            {
+                "prometheus": url,
+                "source": source.name,
+                "from": at_seconds(from_s),
+                "until": at_seconds(until_s),
+                "step_s": asked.step_s,
+                "queries": history.queries,
+                "pending_only": past.pending_only,
+                "standing": past.standing,
+                "blind_s": past.blind_steps * asked.step_s,
+                "gaps": [
+                    {"from": at_seconds(first - asked.step_s), "until": at_seconds(last)} for first, last in past.blind
+                ],
+                "ended_unsure": past.unsure,
+            }
+            for (url, source), history, past in zip(asked.feeds, histories, pasts, strict=True)
+        ]
 
     with progress(lambda: _progress(played)):
         done, read = asyncio.run(work())
-    notes = [*asked.notes, *unknowable(configuration, healthy=healthy, annotations=False)]
+    sources = [source for _, source in asked.feeds]
+    notes = [*asked.notes, *unknowable(configuration, healthy=healthy, annotations=False, sources=sources)]
     if json:
-        as_json({**read, "result": done, "notes": notes})
+        as_json({"read": read, "result": done, "notes": notes})
         return Exit.DONE
-    wrapped(
-        style(
-            f"{count(asked.days, 'day')} of {safe(asked.url)}, to {at(read['until'])}, by steps of {asked.step_s} s.",
-            "bold",
+    for each in read:
+        wrapped(
+            style(
+                f"{count(asked.days, 'day')} of {safe(each['prometheus'])}, to {at(each['until'])}, by steps of "
+                f"{asked.step_s} s.",
+                "bold",
+            )
         )
-    )
-    _pending(read)
+        _pending(each)
     _told(done, notes)
     return Exit.DONE
+
+
+async def _step(asked: Asked, url: str, history: Any) -> None:
+    """The step is never finer than alerts are evaluated: between two evaluations every alert would seem to end."""
+    evaluation = await history.evaluation()
+    if evaluation.why:
+        asked.notes.append(f"how often {url} evaluates alerts could not be read: {evaluation.why}")
+    elif evaluation.interval_s > asked.step_s:
+        asked.notes.append(
+            f"{url} evaluates alerts every {evaluation.interval_s} s, so the step is that and not {asked.step_s} s"
+        )
+        asked.step_s = evaluation.interval_s
 
 
 def _of_log(
@@ -332,10 +358,22 @@ def _progress(played: "Backtest") -> str:
     return f"playing: at {at(played.now.isoformat())}, {played.episodes:,} alerts, {played.decisions:,} decisions"
 
 
+def _feeds(configuration: "Configuration", given: tuple[str, ...], source: str) -> list[tuple[str, "Source"]]:
+    """Each address with its source: `east=http://...`, or one address alone."""
+    found = []
+    for text in given:
+        name, sign, url = text.partition("=")
+        named = sign and "://" not in name
+        if not named and len(given) > 1:
+            raise Ends(Exit.USAGE, f"--prometheus {text}: with several, say which source each is: east={text}")
+        found.append((url if named else text, _source(configuration, name if named else source)))
+    return found
+
+
 def _source(configuration: "Configuration", name: str) -> "Source":
     sources = configuration.settings.sources
     if name and name not in sources:
-        raise Ends(Exit.USAGE, f"--source {name}: watchkeeper.yaml has {', '.join(sorted(sources)) or 'none'}")
+        raise Ends(Exit.USAGE, f"source {name}: watchkeeper.yaml has {', '.join(sorted(sources)) or 'none'}")
     kinds = [each for each in sources.values() if each.kind.value == "alertmanager"] or list(sources.values())
     if name:
         return sources[name].source
