@@ -188,7 +188,11 @@ class Served:
     """`files` is the folder; `store` may be handed from one to the next, as after a restart."""
 
     def __init__(
-        self, files: Mapping[str, bytes] = HOME, store: MemoryStore | None = None, prober: Prober | None = None
+        self,
+        files: Mapping[str, bytes] = HOME,
+        store: MemoryStore | None = None,
+        prober: Prober | None = None,
+        fetch_calendar: Any = None,
     ) -> None:
         self.files = dict(files)
         self.store = store or MemoryStore()
@@ -210,6 +214,7 @@ class Served:
             end_leftover=_nothing_left,
             versions={"watchkeeper": "test"},
             sequencer=Sequencer(self.store, "watchkeeper/test", b"k" * 32),
+            fetch_calendar=fetch_calendar,
         )
         self.node = Node(self.engine)
         self.front = Front(Hooks(self.node), create_app(self.node), lambda: self.node.settings.server.hosts)
@@ -258,8 +263,8 @@ class Served:
 
 
 @asynccontextmanager
-async def served(files: Mapping[str, bytes] = HOME) -> AsyncIterator[Served]:
-    found = Served(files)
+async def served(files: Mapping[str, bytes] = HOME, fetch_calendar: Any = None) -> AsyncIterator[Served]:
+    found = Served(files, fetch_calendar=fetch_calendar)
     await found.start()
     try:
         yield found

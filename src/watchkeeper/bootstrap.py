@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Any, Final
+from zoneinfo import TZPATH
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 from watchkeeper import __version__
 from watchkeeper.adapters.actions import all_actions
 from watchkeeper.adapters.actions.pack import PackPrograms
+from watchkeeper.adapters.calendar_fetch import CalendarFetcher
 from watchkeeper.adapters.cel import CelCompiler
 from watchkeeper.adapters.channels import Email, Webhook
 from watchkeeper.adapters.dice import Dice
@@ -276,6 +278,7 @@ def _engine(
         versions=versions(),
         sequencer=sequencer,
         programs=PackPrograms(state_of(home)),
+        fetch_calendar=CalendarFetcher(client, reveal),
     )
     telling.engine = engine
     if not ssh_installed():
@@ -544,7 +547,14 @@ def read_key(path: Path) -> tuple[bytes, str]:
 
 def versions() -> dict[str, str]:
     """What a decision records of the engine that made it (SEMANTICS 15)."""
-    return {"watchkeeper": __version__, "cel": version("cel-expr-python"), "cedar": "none", "tzdata": "none"}
+    return {"watchkeeper": __version__, "cel": version("cel-expr-python"), "cedar": "none", "tzdata": _tzdata()}
+
+
+def _tzdata() -> str:
+    """Which time zones windows were worked out by: the system's when it has any, else those that are installed beside."""
+    if any((Path(path) / "Europe" / "Berlin").is_file() for path in TZPATH):
+        return "system"
+    return version("tzdata")
 
 
 def describe(problem: Problem) -> dict[str, Any]:

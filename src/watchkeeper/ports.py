@@ -61,6 +61,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "failover": ("service",),
     "measured": (),
     "objective": (),
+    "calendar": (),
 }
 
 

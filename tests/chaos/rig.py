@@ -21,6 +21,7 @@ from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.lease import FreeLease
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.sequencer import Sequencer
+from watchkeeper.errors import Unavailable
 from watchkeeper.home.configuration import Configuration, compile_home
 from watchkeeper.ports import Commit, Committed, Refused
 from watchkeeper.report.scrub import Scrubber
@@ -182,6 +183,7 @@ class Rig:
             versions={"watchkeeper": "test"},
             aside=_at_once,
             sequencer=Sequencer(self.store, "watchkeeper/test", b"k" * 32),
+            fetch_calendar=self.fetch_calendar,
         )
         self.engine = engine
         await engine.start()
@@ -194,6 +196,9 @@ class Rig:
 
     def prober(self) -> Any:
         return FleetProber(self.fleet)
+
+    async def fetch_calendar(self, calendar: Any) -> bytes:
+        raise Unavailable(f"no server answers for {calendar.name}")
 
     async def leaser(self, _: Any) -> str:
         raise AssertionError("no secret is declared")

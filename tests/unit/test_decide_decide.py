@@ -126,6 +126,7 @@ def test_versions_are_what_admission_compares():
     decision = decide(a_proposal(), a_situation(versions={"stop": 2, "target:x": 4, "configuration": 3}))
     assert decision.versions == {
         "breaker:brake": 0,
+        "maintenance": 0,
         "configuration": 3,
         "epoch": 0,
         "exclusion": 0,

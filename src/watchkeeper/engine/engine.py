@@ -23,6 +23,7 @@ from watchkeeper.engine.action import Action, Channel, Prober
 from watchkeeper.engine.answer import No, changed, missing
 from watchkeeper.engine.backup import Archiver
 from watchkeeper.engine.breakers import Breakers
+from watchkeeper.engine.calendars import Calendars, Fetch
 from watchkeeper.engine.changes import Aside, Changes, Compile, ReadFolder
 from watchkeeper.engine.clock import Clock, ClockGuard
 from watchkeeper.engine.facts import facts_of
@@ -104,6 +105,7 @@ class Engine:
         sequencer: Sequencer,
         programs: Programs | None = None,
         aside: Aside = asyncio.to_thread,
+        fetch_calendar: Fetch | None = None,
     ) -> None:
         self.store, self.clock, self.lease = store, clock, lease
         self.leaser = leaser
@@ -132,6 +134,9 @@ class Engine:
         self.intake = Intake(self.scribe, self.world, scrubber)
         self.pipeline = Pipeline(
             self.scribe, self.world, self.correlation, self.witnesses, SignalReader(self.world), self.judge, self.intake
+        )
+        self.calendars = Calendars(
+            self.scribe, self.world, self.notices, self.told, self.changed, fetch_calendar, aside
         )
         self.breakers = Breakers(self.scribe, self.world, self.notices, self.told, self.changed)
         self.moments = RunMoments(
@@ -208,6 +213,7 @@ class Engine:
         await self.breakers.load()
         await self.measuring.load()
         await self.objectives.load()
+        await self.calendars.configure()
         await self.outbox.load()
         await self.taken.runs()
         self._let_go()
@@ -223,6 +229,7 @@ class Engine:
             ("measuring", self.measuring.work()),
             ("objectives", self.objectives.work()),
             ("lease", self.lease.keep()),
+            ("calendars", self.calendars.work()),
             ("sweeper", self.sweeper.work()),
             ("room", self.room.work()),
         ):
@@ -474,6 +481,7 @@ class Engine:
         """Another configuration is in force: approvals of the old one lapse, everything that fires is judged again."""
         self.world.compiled[configuration.digest] = configuration
         self.world.configuration = configuration
+        await self.calendars.configure()
         async with self.pipeline.turn:
             await self._map_again()
         self.watching.configure()
@@ -518,6 +526,7 @@ class Engine:
             await self._expire()
             await self.breakers.look()
             await self.reminders.look()
+            await self.calendars.look()
             if self.clock.monotonic_ms() - forgotten_ms > FORGET_EVERY_S * 1000:
                 forgotten_ms = self.clock.monotonic_ms()
                 self.pipeline.forget()

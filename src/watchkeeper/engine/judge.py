@@ -355,6 +355,7 @@ class Judge:
             alert=decision.alert,
             symptom=decision.symptom,
             actor=decision.actor,
+            change=self._change(decision, situation),
             trials=tuple(each.key for each in situation.breakers if on_trial(each, situation)),
         )
         plan = plan_of(decision, self._situations.configuration.rulebook.runbooks, facts)
@@ -373,6 +374,16 @@ class Judge:
         # was decided under other words (an emergency, their own hold), so it is read afresh.
         look = (proposal, situation) if proposal.actor == AUTOMATION else None
         return replace(opening, begun=self._seats.begin(opening, look))
+
+    def _change(self, decision: Decision, situation: Situation) -> str:
+        """As what it is registered. Source: ITIL 4, change enablement: a standard change is authorised beforehand, a
+        normal one by the people who approve it, an emergency cannot wait for the calendar.
+        """
+        if any(key.startswith("freeze:") for key in situation.answered):
+            return "emergency"
+        if decision.actor != "automation" or self._given(decision):
+            return "normal"
+        return "standard"
 
     def _standing_card(self, asked: Approval) -> Approval:
         """The card that lies on the table already and asks the same, or this one."""

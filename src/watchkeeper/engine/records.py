@@ -29,7 +29,9 @@ encoder: Final = msgspec.json.Encoder()
 
 
 class RunRecord(Struct, frozen=True, kw_only=True):
-    """What a listing shows of a run; the journal beside it is the truth. `trials` are the breakers that it tries."""
+    """What a listing shows of a run; the journal beside it is the truth. `trials` are the breakers that it tries.
+    `change` says as what it is registered: standard, normal or emergency.
+    """
 
     id: str
     decision: str
@@ -50,6 +52,16 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     effects: int = 0
     drill: bool = False
     trials: tuple[str, ...] = ()
+    change: str = ""
+
+
+class CalendarRecord(Struct, frozen=True, kw_only=True):
+    """What was read of a calendar from elsewhere, last. `source` is a digest of where."""
+
+    id: str
+    at: Instant
+    body: bytes
+    source: str
 
 
 class JudgedRecord(Struct, frozen=True, kw_only=True):
@@ -282,6 +294,7 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     ),
     Hold: ("hold", lambda x: {"state": _open(x.lifted_at is None)}),
     Freeze: ("freeze", lambda x: {"state": _open(x.lifted_at is None)}),
+    CalendarRecord: ("calendar", lambda _: {}),
     Circuit: ("breaker", lambda x: {"state": x.state}),
     Brake: ("brake", lambda x: {"state": _open(x.ended_at is None)}),
     Stop: ("stop", lambda x: {"state": _open(x.lifted_at is None)}),

@@ -109,7 +109,7 @@ class Silent:
 
 
 def situated(configuration: Configuration, scenario: Scenario) -> Configuration:
-    """The configuration with the scenario's exclusions beside its own."""
+    """The configuration with the scenario's exclusions beside its own, and without what only the network could say."""
     given = tuple(
         Exclusion(
             id=f"X-{number}",
@@ -123,7 +123,12 @@ def situated(configuration: Configuration, scenario: Scenario) -> Configuration:
         )
         for number, each in enumerate(_items(scenario, "exclusions"))
     )
-    return replace(configuration, exclusions=(*configuration.exclusions, *given)) if given else configuration
+    calendars = tuple(
+        each for each in configuration.calendars if not each.remote
+    )  # a scenario reads nothing from elsewhere
+    if not given and calendars == configuration.calendars:
+        return configuration
+    return replace(configuration, exclusions=(*configuration.exclusions, *given), calendars=calendars)
 
 
 async def play(scenario: Scenario, engine: Engine, sent: list[dict[str, Any]]) -> Played:

@@ -16,6 +16,7 @@ from watchkeeper.catalog.catalog import by_annotation, by_ref
 from watchkeeper.catalog.reach import lacking
 from watchkeeper.decide.target import NoTarget, Subject, bind_target, target_from, targets_of
 from watchkeeper.engine.measured import MeasuredInputs, unmeasured
+from watchkeeper.engine.windows import NO_WINDOWS, windows_of
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
 from watchkeeper.guards.cover import covers
@@ -170,6 +171,7 @@ class Situations:
         refs = tuple(target.ref for target in targets)
         matters = _Matters(proposal)
         own = configuration.rulebook.packs.get(proposal.pack)
+        windows = windows_of(world.calendars, matters.to, now) if world.calendars else NO_WINDOWS
         brake = binding(world.brakes.values(), proposal.rule, targets) if world.brakes else None
         return Situation(
             at=now,
@@ -181,9 +183,15 @@ class Situations:
             clock=world.clock,
             stops=tuple([each for each in world.stops.values() if matters.to(each.scope)]),
             holds=tuple([each for each in world.holds.values() if each.until_at > now and matters.to(each.scope)]),
-            freezes=tuple([each for each in world.freezes.values() if each.until_at > now and matters.to(each.scope)]),
+            freezes=(
+                *[each for each in world.freezes.values() if each.until_at > now and matters.to(each.scope)],
+                *windows.freezes,
+            ),
             exclusions=tuple([each for each in configuration.exclusions if matters.to(each.scope)]),
-            maintenance=tuple([each for each in world.maintenance.values() if matters.to(each.scope)]),
+            maintenance=(
+                *[each for each in world.maintenance.values() if matters.to(each.scope)],
+                *windows.maintenance,
+            ),
             deploys=tuple(
                 [
                     each
@@ -222,6 +230,8 @@ class Situations:
             broken_clause=broken_clause,
             answered=answered,
             budget=self._measured.budget(targets) if self._measured is not None else unmeasured(configuration, targets),
+            frozen_until=windows.frozen_until,
+            unread=windows.unread,
             local_allowed=all(_local(configuration, each.environment) for each in targets if each.production),
             unreached=_unreached(proposal),
         )
@@ -295,6 +305,8 @@ class Situations:
         """Every version that a finding may name: one that is left out would count as never raised."""
         world = self._world
         keys = [*COMPARED, *(f"target:{ref}" for ref in refs), *(f"dependency:{ref}" for ref in needs)]
+        if world.calendars:
+            keys.append("maintenance")
         if world.circuits:
             keys.extend(f"breaker:{each.key}" for each in self._circuits(proposal))
         if facts is not None:

@@ -20,6 +20,7 @@ from watchkeeper.engine.records import HealthRecord, RunRecord, Waiting
 from watchkeeper.guards.finding import Finding, Outcome
 from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import Attempt, Clock, Deploy, Freeze, Hold, Maintenance, Stop
+from watchkeeper.home.calendar import Standing
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.transaction import UNRANKED
 from watchkeeper.learn.brake import Brake
@@ -92,6 +93,7 @@ class World:
         self.holds: dict[str, Hold] = {}
         self.freezes: dict[str, Freeze] = {}
         self.maintenance: dict[str, Maintenance] = {}
+        self.calendars: dict[str, Standing] = {}
         self.deploys: dict[str, Deploy] = {}
         self.circuits: dict[str, Circuit] = {}
         self.brakes: dict[str, Brake] = {}

@@ -7,7 +7,7 @@ from watchkeeper.guards.finding import Finding, Outcome
 from watchkeeper.guards.situation import Proposal, Situation
 from watchkeeper.guards.words import clipped, count_of, when
 
-_NAMES: Final = ("configuration",)
+_NAMES: Final = ("configuration", "maintenance")
 _NONE: Final = Finding(
     guard="maintenance", outcome=Outcome.PASS, reason="No maintenance is announced.", names=_NAMES, configured=False
 )

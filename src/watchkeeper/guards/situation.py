@@ -1,7 +1,7 @@
 """The situation: everything a decision may depend on, read once, with the age of each input.
 
 It is stored beside the decision, so that the record alone explains and replays it. Versions name what admission
-compares: `<kind>:<scope>` -> the number of changes so far (`stop`, `hold`, `freeze`, `grant`, `configuration`,
+compares: `<kind>:<scope>` -> the number of changes so far (`stop`, `hold`, `freeze`, `maintenance`, `grant`, `configuration`,
 `exclusion`, `breaker:<key>`, `target:<ref>`, `epoch`).
 """
 

@@ -15,7 +15,10 @@ from watchkeeper import documents
 from watchkeeper.catalog.catalog import Catalog
 from watchkeeper.catalog.load import load
 from watchkeeper.documents import Problem, ProblemSeverity, errors, in_order, wrong
+from watchkeeper.home.calendar import Calendar
 from watchkeeper.home.exclusion import Exclusion
+from watchkeeper.home.load_calendars import NAME as CALENDARS
+from watchkeeper.home.load_calendars import load_calendars
 from watchkeeper.home.load_exclusions import NAME as EXCLUSIONS
 from watchkeeper.home.load_exclusions import load_exclusions
 from watchkeeper.home.load_settings import NAME as SETTINGS
@@ -66,6 +69,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     proof: Proof = Proof(rules=0, exclusions=0, witnesses=())
     slos: dict[str, Slo] = {}
     measured: dict[str, Rests] = {}
+    calendars: tuple[Calendar, ...] = ()
 
 
 class Compiled(Struct, frozen=True, kw_only=True):
@@ -108,6 +112,9 @@ def compile_home(
     problems += found
     packs = load_packs(files, catalog, compiler, read)
     problems += packs.problems
+    calendars = load_calendars(
+        read(CALENDARS, files.get(CALENDARS, b""), problems), files, catalog, packs.rules, problems
+    )
     exclusions = load_exclusions(read(EXCLUSIONS, files.get(EXCLUSIONS, b""), problems), catalog, problems)
     transactions = load_transactions(read(TRANSACTIONS, files.get(TRANSACTIONS, b""), problems), catalog, problems)
     enabled = packs.rulebook.rules
@@ -139,6 +146,7 @@ def compile_home(
         catalog=catalog,
         rulebook=packs.rulebook,
         exclusions=exclusions,
+        calendars=calendars,
         files=digests,
         packs={name: pack.digest for name, pack in packs.rulebook.packs.items()},
         rules=packs.rules,

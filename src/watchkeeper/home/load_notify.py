@@ -40,6 +40,7 @@ KINDS: Final = (
     "test",
     "breaker",
     "brake",
+    "calendar",
 )
 _URL: Final = re.compile(r"https?://[^\s/@]+(?:/\S*)?")
 _MAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")

@@ -4,6 +4,7 @@ In: the active configuration (None before the first) and the folder's. Out: a `P
 what could act afterwards and could not before.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from watchkeeper.catalog.catalog import Catalog
 from watchkeeper.documents import percent_text
+from watchkeeper.home.calendar import Calendar
 from watchkeeper.home.configuration import Configuration, highest
 from watchkeeper.home.settings import Environment
 from watchkeeper.packs.expression import Template
@@ -31,8 +33,8 @@ class Did(StrEnum):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One noun that differs. `kind` is rule, runbook, pack, action, exclusion, transaction, slo, entity or setting; `words`
-    say how.
+    """One noun that differs. `kind` is rule, runbook, pack, action, exclusion, calendar, transaction, slo, entity or setting;
+    `words` say how.
     """
 
     kind: str
@@ -87,10 +89,15 @@ def _changes(active: Configuration | None, folder: Configuration) -> Iterator[Ch
     yield from _nouns("runbook", old.rulebook.runbooks if old else {}, folder.rulebook.runbooks)
     yield from _nouns("action", old.rulebook.actions if old else {}, folder.rulebook.actions)
     yield from _nouns("exclusion", _by_id(old), _by_id(folder))
+    yield from _nouns("calendar", _calendars(old), _calendars(folder))
     yield from _nouns("transaction", _by_name(old), _by_name(folder))
     yield from _nouns("slo", old.slos if old else {}, folder.slos)
     yield from _entities(old.catalog if old else None, folder.catalog)
     yield from _settings(old, folder)
+
+
+def _calendars(configuration: Configuration | None) -> dict[str, Any]:
+    return {each.name: each for each in configuration.calendars} if configuration is not None else {}
 
 
 def _by_id(configuration: Configuration | None) -> dict[str, Any]:
@@ -117,6 +124,8 @@ def _about(noun: Any) -> tuple[str, ...]:
     match noun:
         case Rule():
             return (f"runs {noun.runbook}, as far as {highest(noun).value}{'' if noun.enabled else ', disabled'}",)
+        case Calendar():
+            return (f"{noun.kind.value}, {noun.file or 'read from elsewhere'}, {_shown('', noun.scope)}",)
         case Runbook():
             return (
                 f"{len(noun.steps)} steps, {noun.risk.value} risk: {noun.risk_reasons[0] if noun.risk_reasons else ''}",
@@ -167,6 +176,8 @@ def _shown(name: str, value: Any) -> str:
     match value:
         case None:
             return "none"
+        case bytes():
+            return hashlib.sha256(value).hexdigest()[:12]
         case bool():
             return "yes" if value else "no"
         case int() if name.endswith("_ms"):
@@ -269,6 +280,13 @@ def _acts(active: Configuration | None, folder: Configuration) -> Iterator[str]:
                 yield f"runbook {name} may now use {permission.action} {bounds}"
     for identity in sorted(_by_id(active).keys() - _by_id(folder).keys()):
         yield f"exclusion {identity} is gone: what it covered is no longer kept out"
+    calendars = _calendars(folder)
+    for name, before_calendar in _calendars(active).items():
+        after_calendar = calendars.get(name)
+        if after_calendar is None:
+            yield f"calendar {name} is gone: it closes nothing any more"
+        elif (before_calendar.scope, before_calendar.kind) != (after_calendar.scope, after_calendar.kind):
+            yield f"calendar {name} closes something else: {_shown('', after_calendar.scope)}, {after_calendar.kind.value}"
     before_environments = active.settings.environments if active is not None else {}
     for name, environment in folder.settings.environments.items():
         was = before_environments.get(name, Environment())

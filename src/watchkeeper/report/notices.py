@@ -41,6 +41,7 @@ class NoticeKind(StrEnum):
     TEST = "test"
     BREAKER = "breaker"
     BRAKE = "brake"
+    CALENDAR = "calendar"
 
 
 class Notice(Struct, frozen=True, kw_only=True):
@@ -210,6 +211,19 @@ def _of_restored(run: str, decision: Decision, why: str, at: Instant) -> Notice:
             f"wk runs resume {run} --reason ...",
             f"wk runs close {run} --force --reason ...",
         ),
+    )
+
+
+def of_calendar(name: str, why: str, at: Instant) -> Notice:
+    """Once, when it cannot be read any more: what it covers is held until it can."""
+    return Notice(
+        id=id_from("ntc", at, name, "unreadable"),
+        at=at,
+        kind=NoticeKind.CALENDAR,
+        subject=f"Calendar {name} cannot be read",
+        text=f"{why[:1].upper()}{why[1:].rstrip('.')}. What it covers is held until it can be read again.",
+        severity=Severity.MAJOR,
+        commands=(f"wk calendars show {name}", f"wk calendars read {name}"),
     )
 
 

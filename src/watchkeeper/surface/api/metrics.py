@@ -95,6 +95,10 @@ class Metrics:
         for brake in tuple(world.brakes.values()):
             brakes[brake.what.value] += 1
         yield _labelled("brakes", "Brakes that are on.", "what", brakes)
+        calendars = {"open": 0, "closed": 0, "unreadable": 0}
+        for view in engine.calendars.views():
+            calendars[view["state"]] += 1
+        yield _labelled("calendars", "Calendars, by what they say now.", "state", calendars)
         yield _gauge("ledger_entries", "Entries in the tree.", await store.tree_size())
         yield _gauge("ledger_entries_pending", "Entries not in the tree yet.", len(await store.pending_entries()))
         yield _gauge("store_bytes", "Size of the store.", await store.size_bytes())

@@ -11,6 +11,7 @@ from watchkeeper import __version__
 from watchkeeper.approve.people import Actor
 from watchkeeper.engine.breaker_reading import BreakerReader
 from watchkeeper.engine.business_reading import BusinessReader
+from watchkeeper.engine.calendar_reading import CalendarReader
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.home_reading import HomeReader
 from watchkeeper.engine.impact import Impacts
@@ -61,6 +62,7 @@ class Node:
         self.breakers = BreakerReader(engine)
         self.impacts = Impacts(engine, self.trying)
         self.suggesting = Suggester(engine)
+        self.calendars = CalendarReader(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__

@@ -103,6 +103,7 @@ def show(identity: str, /, *, json: bool = False) -> int:
             ("decision", f"{short(found['decision'])}: wk explain {short(found['decision'])}"),
             ("incident", short(found.get("incident"))),
             ("by", found.get("actor")),
+            ("change", found.get("change")),
             ("started", at(found["at"])),
             ("ended", at(found.get("ended_at"))),
             ("effects", found.get("effects")),
