@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from rig import START
 from virtual import run
@@ -145,3 +146,60 @@ def test_what_is_about_another_alert_is_told() -> None:
     channel = Channel(None)
     sent, _ = run(_told(channel, 121, after_s=120, act=lambda outbox: outbox.drop("alr_2", "over")))
     assert (sent.state, channel.told) == ("sent", 1)
+
+
+class Hangs:
+    """One route hangs until its time-out, the other takes everything."""
+
+    def __init__(self) -> None:
+        self.tried: list[float] = []
+        self.told = 0
+
+    async def tell(self, notice: Notice, route: Mapping[str, Any]) -> None:
+        if route["name"] == "good":
+            self.told += 1
+            return
+        self.tried.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(3600)
+
+
+def test_a_route_that_hangs_is_tried_by_one_message_and_keeps_no_other_route_waiting() -> None:
+    async def scene() -> None:
+        store, clock, channel = MemoryStore(), LoopClock(START), Hangs()
+        outbox = Outbox(store, clock, {"webhook": channel})
+        for number in range(40):
+            notice = msgspec.structs.replace(NOTICE, id=f"ntc_{number}", delayed=False)
+            (message,) = messages(notice, [("bad", "webhook", {})], START)
+            outbox.add(message)
+        task = asyncio.create_task(outbox.work())
+        await asyncio.sleep(25)
+        assert list(outbox.routes.left_alone()) == ["bad"]
+        (news,) = messages(msgspec.structs.replace(NOTICE, id="ntc_news"), [("good", "webhook", {})], clock.now())
+        outbox.add(news)
+        await asyncio.sleep(1)
+        assert channel.told == 1, "no sender hangs on the other route"
+        before = len(channel.tried)
+        await asyncio.sleep(30)
+        assert len(channel.tried) == before + 1, "one message tries, however many wait"
+        task.cancel()
+
+    run(scene())
+
+
+def test_a_route_that_takes_messages_again_takes_all_that_waited() -> None:
+    async def scene() -> None:
+        store, clock = MemoryStore(), LoopClock(START)
+        channel = Channel(*[Unavailable("down")] * 12, None)
+        outbox = Outbox(store, clock, {"webhook": channel})
+        for number in range(20):
+            (message,) = messages(
+                msgspec.structs.replace(NOTICE, id=f"ntc_{number}", delayed=False), [("all", "webhook", {})], START
+            )
+            outbox.add(message)
+        task = asyncio.create_task(outbox.work())
+        await asyncio.sleep(900)
+        assert channel.told == 20
+        assert outbox.routes.left_alone() == {}
+        task.cancel()
+
+    run(scene())

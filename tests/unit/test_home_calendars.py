@@ -1,5 +1,7 @@
 """calendars/calendars.yaml: what is read, what is refused and where; and a calendar as it is known at a time."""
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -194,3 +196,17 @@ class TestStanding:
     def test_never_read_is_unread_whatever_was_declared(self):
         for when in WhenUnreadable:
             assert standing(when=when, read_at=None).unread(AT) == "it has not been read"
+
+
+def test_a_home_without_calendars_loads_no_calendar_library():
+    code = (
+        "import sys\n"
+        "from watchkeeper.adapters.cel import CelCompiler\n"
+        "from watchkeeper.home.configuration import compile_home\n"
+        "from watchkeeper.home.starter import starter\n"
+        "import watchkeeper.engine.engine\n"
+        "assert compile_home(starter(), CelCompiler()).configuration is not None\n"
+        "print(sorted({'icalendar', 'dateutil', 'recurring_ical_events'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

@@ -48,7 +48,7 @@ class BreakerReader:
 
 
 def limits_in_force(engine: Engine) -> View:
-    """For the status: breakers that are not closed, oldest first, and the brakes that are on."""
+    """For the status: breakers that are not closed, oldest first, brakes that are on, calendars that close or say nothing."""
     now = engine.clock.now()
     circuits = [each for each in engine.world.circuits.values() if each.state != CLOSED]
     return {
@@ -57,4 +57,5 @@ def limits_in_force(engine: Engine) -> View:
             for each in sorted(circuits, key=lambda circuit: circuit.since_at)
         ),
         "brakes": tuple(engine.world.brakes.values()),
+        "calendars": tuple(each for each in engine.calendars.views() if each["state"] != "open"),
     }

@@ -267,7 +267,7 @@ class Calendars:
                 found[name] = kept.spans
                 continue
             try:
-                found[name] = await self._aside(kept.ics.spans, after_ms(at, -BEHIND_MS), after_ms(at, HORIZON_MS // 2))
+                found[name] = await self._aside(kept.ics.spans, after_ms(at, -BEHIND_MS), after_ms(at, HORIZON_MS))
             except (Malformed, OverflowError) as unread:
                 return invalid("at", f"calendar {name} cannot be worked out for that time: {unread}")
         return found

@@ -15,6 +15,7 @@ import structlog
 from watchkeeper.engine.action import Channel, Invocation
 from watchkeeper.engine.clock import Clock
 from watchkeeper.engine.records import Message, put, read
+from watchkeeper.engine.routes import Routes
 from watchkeeper.errors import Rejected, Unavailable
 from watchkeeper.ports import Commit, Put, Store
 from watchkeeper.report.notices import Notice
@@ -67,6 +68,7 @@ class Outbox:
         self._slots = asyncio.Semaphore(SENDERS_MAX)
         self._sending: set[asyncio.Task[None]] = set()
         self.failing: dict[str, str] = {}
+        self.routes = Routes(clock)
 
     async def load(self) -> None:
         """Take up what was stored and never sent."""
@@ -116,6 +118,10 @@ class Outbox:
             self._more.clear()
             while self._heap and self._heap[0][0] <= self._clock.monotonic_ms():
                 _, _, message = heapq.heappop(self._heap)
+                wait_ms = self.routes.wait_ms(_route(message)) if message.id not in self._dropped else 0
+                if wait_ms:
+                    heapq.heappush(self._heap, (self._clock.monotonic_ms() + wait_ms, message.id, message))
+                    continue
                 await self._slots.acquire()
                 task = asyncio.create_task(self._send(message), name=f"tell {message.id}")
                 self._sending.add(task)
@@ -136,7 +142,7 @@ class Outbox:
             log.error("telling stopped", error=str(error))
 
     async def _send(self, message: Message) -> None:
-        route = str(message.route.get("name", message.channel))
+        route = _route(message)
         notice = msgspec.convert(message.notice, Notice)
         if message.id in self._dropped:
             over = msgspec.structs.replace(message, state="dropped", why=self._dropped.pop(message.id))
@@ -148,11 +154,14 @@ class Outbox:
                 await channel.tell(notice, message.route)
         except (Unavailable, TimeoutError) as late:
             why = str(late) or f"no answer in {SEND_TIMEOUT_S:.0f} s"
+            self.routes.failed(route, why)
             await self._again(message, route, why)
         except (Rejected, KeyError) as never:
+            self.routes.failed(route, str(never))
             await self._give_up(message, route, str(never))
         else:
             self.failing.pop(route, None)
+            self.routes.sent(route)
             sent = msgspec.structs.replace(
                 message, state="sent", attempts=message.attempts + 1, sent_at=self._clock.now(), why=""
             )
@@ -176,6 +185,10 @@ class Outbox:
         lost = msgspec.structs.replace(message, state="failed", attempts=message.attempts + 1, why=why)
         log.error("a person could not be told", route=route, message=message.id, why=why)
         await self._store.commit(Commit(at=self._clock.now(), puts=(put(lost),)))
+
+
+def _route(message: Message) -> str:
+    return str(message.route.get("name", message.channel))
 
 
 def puts(found: Iterable[Message]) -> tuple[Put, ...]:

@@ -54,7 +54,8 @@ def describe(app: FastAPI, families: Iterable[Family], prefix: str) -> dict[str,
     answers = {key.replace(":path}", "}"): value for family in families for key, value in family.shapes.items()}
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
-            own = answers.get(f"{method.upper()} {path.removeprefix(prefix)}")
+            inside = path.startswith(f"{prefix}/")  # `/metrics` of the node is another route than that of the API
+            own = answers.get(f"{method.upper()} {path.removeprefix(prefix)}") if inside else None
             responses = operation["responses"]
             responses.pop("422", None)
             if own is not None:

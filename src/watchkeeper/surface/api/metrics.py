@@ -84,6 +84,9 @@ class Metrics:
         )
         yield _gauge("messages_pending", "Messages not sent yet.", await store.count("message", {"state": "pending"}))
         yield _gauge("routes_failing", "Routes whose last attempt failed.", len(engine.outbox.failing))
+        yield _gauge(
+            "routes_left_alone", "Routes that are tried by one message only.", len(engine.outbox.routes.left_alone())
+        )
         world = engine.world
         limits = {"stop": len(world.stops), "hold": len(world.holds), "freeze": len(world.freezes)}
         yield _labelled("limits_in_force", "Stops, holds and freezes.", "kind", limits)

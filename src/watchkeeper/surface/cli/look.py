@@ -62,7 +62,7 @@ def status(*, json: bool = False) -> int:
         for each in held:
             limit = f"{word} on {scope(each.get('scope'))} until {at(each.get('until_at'))}: {each.get('reason', '')}"
             wrapped(safe(limit), "    ", first="  ‖ " if not here().plain else "  = ")
-    for line in left_alone(found):
+    for line in (*closed_by(found), *left_alone(found)):
         wrapped(line, "    ", first="  ")
     for line in health(found):
         wrapped(line, "  ")
@@ -108,6 +108,19 @@ def needs(counts: dict[str, int]) -> list[str]:
     if counts["dead_letters"]:
         found.append(f"{count(counts['dead_letters'], 'delivery', 'deliveries')} not understood: wk dead-letters")
     return found
+
+
+def closed_by(found: dict[str, Any]) -> list[str]:
+    """Calendars that close something now, or cannot say."""
+    lines = []
+    for each in found.get("calendars") or ():
+        if each["state"] == "unreadable":
+            lines.append(style(f"calendar {safe(each['name'])} cannot be read: {safe(each['why'])}", "yellow"))
+        else:
+            window = each["windows"][0]
+            words = f"{each['kind']} on {scope(each['scope'])} until {at(window['until_at'])}: {window['reason']} ({window['id']})"
+            lines.append(safe(words))
+    return lines
 
 
 def left_alone(found: dict[str, Any]) -> list[str]:
