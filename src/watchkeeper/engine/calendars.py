@@ -39,6 +39,7 @@ BEHIND_MS: Final = 2 * 86_400_000
 WORKED_OUT_EVERY_MS: Final = 86_400_000
 RETRY_MS: Final = 30_000  # a reading that failed is tried again so soon
 IDLE_S: Final = 1.0
+READERS_MAX: Final = 8  # read at once: a server that hangs must not keep the others waiting for long
 BODY_BYTES_MAX: Final = 3 * 1024 * 1024  # of what is fetched: it is kept whole as one document
 WHY_CHARS_MAX: Final = 500
 
@@ -93,13 +94,14 @@ class Calendars:
         wanted = {each.name: each for each in self._world.configuration.calendars}
         if not wanted and not self._kept:
             return
-        before, self._kept = self._kept, {}
+        before, after = self._kept, dict[str, _Kept]()
         for name, calendar in wanted.items():
             kept = before.get(name)
             if kept is None or kept.calendar != calendar:
                 kept = _Kept(calendar)
                 await self._begin(kept)
-            self._kept[name] = kept
+            after[name] = kept
+        self._kept = after  # what is looked at meanwhile is whole: the old ones, then the new ones
         for name in before.keys() - wanted.keys():
             await self._scribe.commit(Commit(at=self._now(), drops=(Drop(kind="calendar", id=name),)))
         self._more.set()
@@ -155,8 +157,9 @@ class Calendars:
         """Read what is due, for ever."""
         while True:
             now = self._now()
-            for kept in [each for each in self._kept.values() if each.calendar.remote and each.due_at <= now]:
-                await self._read(kept)
+            due = [each for each in self._kept.values() if each.calendar.remote and each.due_at <= now]
+            for start in range(0, len(due), READERS_MAX):
+                await asyncio.gather(*(self._read(kept) for kept in due[start : start + READERS_MAX]))
             self._more.clear()
             try:
                 async with asyncio.timeout(IDLE_S):
@@ -251,11 +254,13 @@ class Calendars:
 
     def view(self, name: str) -> dict[str, Any] | No:
         state = self._world.calendars.get(name)
-        return missing("calendar", name) if state is None else _view(state, self._kept[name], self._now())
+        kept = self._kept.get(name)
+        return missing("calendar", name) if state is None or kept is None else _view(state, kept, self._now())
 
     def views(self) -> list[dict[str, Any]]:
         now = self._now()
-        return [_view(state, self._kept[name], now) for name, state in sorted(self._world.calendars.items())]
+        states = sorted(self._world.calendars.items())
+        return [_view(state, kept, now) for name, state in states if (kept := self._kept.get(name)) is not None]
 
     async def spans_at(self, at: Instant) -> dict[str, tuple[Span, ...]] | No:
         """The windows of each calendar around a time; worked out on purpose when that lies beyond what is kept."""
