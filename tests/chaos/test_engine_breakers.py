@@ -7,6 +7,7 @@ from virtual import run as run_virtual
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.records import RunRecord
 from watchkeeper.errors import Rejected
+from watchkeeper.guards.breaker import breaker
 from watchkeeper.guards.situation import Scope
 from watchkeeper.learn.brake import Brake
 from watchkeeper.learn.breaker import Circuit
@@ -59,6 +60,7 @@ def test_a_target_that_keeps_failing_is_left_alone_then_tried_once_and_for_twice
         assert finding.reason == f"{circuit.key} failed 3 times and is left alone until 09:11 UTC."
         assert finding.until_at == circuit.until_at
         assert f"breaker:{circuit.key}" in finding.names
+        assert last.versions[f"breaker:{circuit.key}"] == stage.on.world.number(f"breaker:{circuit.key}") == 3
         await stage.passes(2 * MINUTE)
         assert len(await stage.runs()) == 4, "one trial when its time is up"
         (trial,) = [each for each in await stage.runs() if each.trials]
@@ -145,6 +147,29 @@ def test_another_run_waits_for_the_trial_and_says_whose_it_is() -> None:
         assert breaker_finding(judged.decision).reason == (
             f"{circuit.key} is tried by run_…{run[-6:]} now, and only one run tries."
         )
+
+    play(scene, failing())
+
+
+def test_a_run_that_was_admitted_before_it_opened_is_no_trial() -> None:
+    """It holds no claim on the trial, so at its start it is held, however long the breaker has been open."""
+
+    async def scene(stage: Stage) -> None:
+        circuit = await opened(stage)
+        await stage.passes(9 * MINUTE)
+        stage.on.world.keep_circuit(msgspec.structs.replace(circuit, until_at=stage.clock.now()))
+        situations, runbook_of = stage.on.situations, stage.on.world.configuration.rulebook.runbooks["shop/mend"]
+        targets = (await stage.decisions())[-1].targets
+        proposal = situations.proposal(None, runbook_of, targets, {}, None, stage.clock.now())
+
+        def start(**own):
+            found = situations.situation(
+                proposal, None, runbook_of, None, stage.clock.now(), without_run="run_x", **own
+            )
+            return breaker(proposal, found)
+
+        assert start().outcome.value == "hold"
+        assert start(own_trials=(circuit.key,)).outcome.value == "pass"
 
     play(scene, failing())
 
