@@ -6,6 +6,7 @@ Pure: the stores differ in how they look things up, never in what they answer.
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final, Protocol
 
 from watchkeeper.errors import Rejected
@@ -18,6 +19,7 @@ from watchkeeper.values import EPOCH, INTEGER_MAX, Instant, id_short
 COMMIT_BYTES_MAX: Final = 32 * 1024 * 1024
 COMMIT_ITEMS_MAX: Final = 20_000
 TEXT_CHARS_MAX: Final = 8_192  # an id or a key; longer text belongs in the body
+KINDS_KEPT: Final = 512
 PRIORITY_MAX: Final = RANK_MAX
 FOREVER_US: Final = 2**62  # until when a concurrency claim holds: its run's end
 
@@ -107,19 +109,18 @@ def size_of(commit: Commit) -> int:
     items = len(commit.puts) + len(commit.appends) + len(commit.entries) + len(commit.accepts) + len(commit.claims)
     if items > COMMIT_ITEMS_MAX:
         raise Rejected(f"commit: has {items} parts, at most {COMMIT_ITEMS_MAX} are written at once: split it")
-    size, names, numbers, largest = 0, [*commit.bumps, *commit.releases, *commit.voids, *commit.taken], [0], 0
+    names, numbers = [*commit.bumps, *commit.releases, *commit.voids, *commit.taken], [0]
+    lengths = [0, *[len(put.body) for put in commit.puts], *[len(event.body) for event in commit.appends]]
     for key, number in commit.expects:
         names.append(key)
         numbers.append(number)
     for put in commit.puts:
-        _known(put)
+        if not _known(put.kind, tuple(put.keys)):
+            _refuse_kind(put)
         names.append(put.id)
         names.extend(filter(None, put.keys.values()))
         if put.expect is not None:
             numbers.append(put.expect)
-        length = len(put.body)
-        size += length
-        largest = max(largest, length)
     for drop in commit.drops:
         if drop.kind not in KINDS:
             raise Rejected(f"drop: {drop.kind!r} is not a kind of document")
@@ -127,9 +128,6 @@ def size_of(commit: Commit) -> int:
     for event in commit.appends:
         names.append(event.run)
         numbers.append(event.number)
-        length = len(event.body)
-        size += length
-        largest = max(largest, length)
     for claim in commit.claims:
         names += (claim.key, claim.run)
         numbers += (claim.limit, claim.units)
@@ -137,8 +135,9 @@ def size_of(commit: Commit) -> int:
             raise Rejected(f"claim {claim.key}: {claim.units} units: claim at least one")
         if claim.until_at is not None:
             micros(claim.until_at)
-    if largest > DOCUMENT_BYTES_MAX or min(numbers) < 0 or max(numbers) > INTEGER_MAX or not _usual(names):
+    if max(lengths) > DOCUMENT_BYTES_MAX or min(numbers) < 0 or max(numbers) > INTEGER_MAX or not _usual(names):
         _look_at_each(commit)
+    size = sum(lengths)
     for _, content in commit.entries:
         size += 512 + len(content.body)
     for delivery in commit.accepts:
@@ -148,7 +147,13 @@ def size_of(commit: Commit) -> int:
     return size + 256
 
 
-def _known(put: Put) -> None:
+@lru_cache(KINDS_KEPT)
+def _known(kind: str, keys: tuple[str, ...]) -> bool:
+    """There are as many sets of keys as places that write documents: each is looked at once."""
+    return kind in KINDS and all(name in KINDS[kind] for name in keys)
+
+
+def _refuse_kind(put: Put) -> None:
     known = KINDS.get(put.kind)
     if known is None:
         raise Rejected(f"put: {put.kind!r} is not a kind of document")

@@ -404,7 +404,7 @@ class Judge:
         decision = judged.decision
         if not decision.episode:
             return []
-        why = f"It was decided afresh: {decision.verdict.value}."
+        why = f"It was decided afresh: {decision.verdict._value_}."
         kept = judged.approval.id if judged.approval is not None else ""
         return [
             replace(each, state=State.LAPSED, ended_at=decision.at, why=why)
@@ -458,7 +458,7 @@ class Judge:
             puts.append(put(judged.approval))
         puts.extend(put(each) for each in self._superseded(judged))
         waiting = self._waiting(decision)
-        before = self._world.waiting.get(waiting_id(decision))
+        before = self._world.waiting.get(waiting_id(decision)) if self._world.waiting else None
         if waiting is not None:
             puts.append(put(waiting))
         elif before is not None:
@@ -516,7 +516,12 @@ class Judge:
         }
         kind = Kind.DECISION if decision.verdict in {Verdict.ACT, Verdict.ASK} else Kind.REFUSAL
         entry = self._scribe.entry(
-            kind, ids, actor=decision.actor, verdict=decision.verdict.value, content=_digestible(decision)
+            kind,
+            ids,
+            actor=decision.actor,
+            verdict=decision.verdict._value_,
+            content=_digestible(decision),
+            at=decision.at,  # before the intent of the run that it opens, which was sealed already
         )
         if judged.opening is None:
             return Commit(at=decision.at, puts=puts, entries=(entry,))
@@ -538,7 +543,7 @@ class Judge:
 
     def _keep(self, judged: Judged) -> None:
         decision = judged.decision
-        self.counts[decision.verdict.value] = self.counts.get(decision.verdict.value, 0) + 1
+        self.counts[decision.verdict._value_] = self.counts.get(decision.verdict._value_, 0) + 1
         run = judged.opening.record.id if judged.opening is not None else ""
         if decision.episode:
             told = judged.told
@@ -550,7 +555,7 @@ class Judge:
         waiting = self._waiting(decision)
         if waiting is not None:
             self._world.waiting[waiting.id] = waiting
-        else:
+        elif self._world.waiting:
             self._world.waiting.pop(waiting_id(decision), None)
         if judged.approval is not None:
             self._world.approvals[judged.approval.id] = judged.approval
@@ -760,8 +765,8 @@ def _digestible(decision: Decision) -> dict[str, object]:
         "decision": decision.id,
         "rule": decision.rule,
         "runbook": decision.runbook,
-        "verdict": decision.verdict.value,
-        "would_be": decision.would_be.value,
+        "verdict": decision.verdict._value_,
+        "would_be": decision.would_be._value_,
         "reason": decision.reason,
         "targets": [target.ref for target in decision.targets],
         "binding": decision.binding,
@@ -772,4 +777,4 @@ def _digestible(decision: Decision) -> dict[str, object]:
 
 
 def _finding(finding: Finding) -> dict[str, object]:
-    return {"guard": finding.guard, "outcome": finding.outcome.value, "reason": finding.reason}
+    return {"guard": finding.guard, "outcome": finding.outcome._value_, "reason": finding.reason}

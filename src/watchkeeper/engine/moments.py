@@ -271,11 +271,11 @@ class RunMoments:
             case Settled():
                 return self._outcome(ids, event.by, "settled", event.path, f"{event.happened}: {event.why}")
             case Verified():
-                return self._outcome(ids, actor, event.result.value, event.path, event.why)
+                return self._outcome(ids, actor, event.result._value_, event.path, event.why)
             case Ended():
-                kind = Kind.FORCED_CLOSE if event.status.value == "closed" else Kind.RUN_ENDED
+                kind = Kind.FORCED_CLOSE if event.status._value_ == "closed" else Kind.RUN_ENDED
                 content = {"why": event.why, "state": event.state}
-                return self._scribe.entry(kind, ids, actor=actor, verdict=event.status.value, content=content)
+                return self._scribe.entry(kind, ids, actor=actor, verdict=event.status._value_, content=content)
             case _:
                 return None
 
@@ -320,10 +320,10 @@ def _held(no: Finding, now: Any, situation: Situation) -> Held:
 def _record(before: RunRecord, run: Run, events: Sequence[Event]) -> RunRecord:
     ended = next((event for event in events if isinstance(event, Ended)), None)
     if ended is None:
-        return replace(before, status=run.status.value) if before.status != run.status.value else before
+        return replace(before, status=run.status._value_) if before.status != run.status._value_ else before
     return replace(
         before,
-        status=ended.status.value,
+        status=ended.status._value_,
         open=False,
         ended_at=ended.at,
         why=ended.why,

@@ -263,7 +263,7 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Decision: (
         "decision",
         lambda x: {
-            "verdict": x.verdict.value,
+            "verdict": x.verdict._value_,
             "rule": x.rule,
             "alert": x.alert,
             "incident": x.incident,
@@ -320,16 +320,16 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Alert: (
         "alert",
         lambda x: {
-            "state": x.state.value,
+            "state": x.state._value_,
             "entity": x.entity,
-            "severity": x.severity.value,
+            "severity": x.severity._value_,
             "symptom": x.symptom,
             "source": x.source,
         },
     ),
     Track: ("track", lambda _: {}),
-    Incident: ("incident", lambda x: {"state": x.state.value, "entity": x.entity, "severity": x.severity.value}),
-    Approval: ("approval", lambda x: {"state": x.state.value, "decision": x.decision, "run": x.run, "rule": x.rule}),
+    Incident: ("incident", lambda x: {"state": x.state._value_, "entity": x.entity, "severity": x.severity._value_}),
+    Approval: ("approval", lambda x: {"state": x.state._value_, "decision": x.decision, "run": x.run, "rule": x.rule}),
 }
 
 

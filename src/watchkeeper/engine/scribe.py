@@ -76,13 +76,20 @@ class Scribe:
         return self._dice(size)
 
     def entry(
-        self, kind: str, ids: Mapping[str, str], *, actor: str, verdict: str = "", content: Any = None
+        self,
+        kind: str,
+        ids: Mapping[str, str],
+        *,
+        actor: str,
+        verdict: str = "",
+        content: Any = None,
+        at: Instant | None = None,
     ) -> tuple[Entry, Content]:
-        """A sealed entry of now. Content is reduced to strings, integers, booleans, lists and maps first."""
+        """A sealed entry, of now unless its moment is given. Content is reduced to strings, integers, booleans, lists and maps first."""
         return seal(
             kind,
             {name: value for name, value in ids.items() if value},
-            at=self.clock.now(),
+            at=at or self.clock.now(),
             actor=_word(actor),
             verdict=verdict,
             content=plain(content if content is not None else {}),
@@ -150,6 +157,11 @@ def plain(value: Any) -> Any:
     """What may be hashed: floats become text (`0.5`), instants RFC 3339, structs maps. Nothing is dropped."""
     if type(value) in _HASHED_AS_THEY_ARE:
         return value
+    if type(value) is dict and _HASHED_AS_THEY_ARE.issuperset(map(type, value.values())):
+        if _NAMES.issuperset(map(type, value)):
+            return value
+    elif type(value) is list and _HASHED_AS_THEY_ARE.issuperset(map(type, value)):
+        return value
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, Mapping):
@@ -161,6 +173,7 @@ def plain(value: Any) -> Any:
     return plain(msgspec.to_builtins(value))
 
 
+_NAMES: Final = frozenset({str})
 _HASHED_AS_THEY_ARE: Final = frozenset({str, int, bool, type(None)})
 
 

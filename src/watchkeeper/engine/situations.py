@@ -311,7 +311,8 @@ class Situations:
             keys.extend(f"breaker:{each.key}" for each in self._circuits(proposal))
         if facts is not None:
             keys.append(f"symptom:{facts.symptom}")
-        return {key: world.number(key) for key in keys}
+        numbers = world.versions
+        return {key: numbers.get(key, 0) for key in keys}
 
     def _circuits(self, proposal: Proposal) -> Iterable[Circuit]:
         """The breakers on the way: of what the runbook does, on these targets, by this version of the pack."""

@@ -60,12 +60,12 @@ def autonomy(proposal: Proposal, situation: Situation) -> Finding:
         reason=_words(ladder, mode, binds),
         evidence={
             "cell": ladder.cell,
-            "mode": mode.value,
+            "mode": mode._value_,
             "binds": binds if mode is not Mode.AUTO else "nothing",
-            "ceiling": ladder.ceiling.value,
-            "risk": ladder.risk_ceiling.value,
-            "standing": standing(ladder).value,
-            "demoted": ladder.demoted.value if ladder.demoted is not None else "",
+            "ceiling": ladder.ceiling._value_,
+            "risk": ladder.risk_ceiling._value_,
+            "standing": standing(ladder)._value_,
+            "demoted": ladder.demoted._value_ if ladder.demoted is not None else "",
             "grant": ladder.grant,
         },
         names=_NAMES,
@@ -96,4 +96,4 @@ def _words(ladder: Ladder, mode: Mode, binds: str) -> str:
         "standing": f"what it has earned here ({clipped(ladder.evidence) or 'no agreement measured yet'})",
         "demotion": f"a demotion ({clipped(ladder.demotion) or 'recorded'})",
     }[binds]
-    return f"The ladder stands at {mode.value}: that is {because}."
+    return f"The ladder stands at {mode._value_}: that is {because}."

@@ -6,6 +6,7 @@ only of what nothing can be read of.
 
 import asyncio
 from collections.abc import Mapping
+from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
@@ -45,6 +46,7 @@ class _Batch(Struct):
     alerts: list[Raw]
 
 
+_accepted: Final = msgspec.json.Encoder().encode
 _batch: Final = msgspec.json.Decoder(_Batch)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -60,6 +62,10 @@ class Hooks:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             response = await self._answer(scope, receive)
+            if isinstance(response, bytes):
+                await send(_start(len(response)))
+                await send({"type": "http.response.body", "body": response})
+                return
         except Unavailable as later:
             response = problems.problem(503, "later", str(later))
         except Rejected as refused:
@@ -69,7 +75,8 @@ class Hooks:
             response = problems.of_error(broken)
         await response(scope, receive, send)
 
-    async def _answer(self, scope: Mapping[str, Any], receive: Any) -> Response:
+    async def _answer(self, scope: Mapping[str, Any], receive: Any) -> Response | bytes:
+        """Bytes: it was accepted, and this is said with a 202."""
         hook = self._hook(scope["path"].removeprefix(PREFIX))
         if hook is None:
             detail = f"no hook at {scope['path']}: alertmanager, grafana, cloudevents, generic/NAME, heartbeat/NAME"
@@ -107,7 +114,7 @@ class Hooks:
         except Malformed as unread:
             return problems.problem(400, "cannot be read", str(unread), {"field": unread.path} if unread.path else None)
         self._node.engine.pipeline.nudge()
-        return Response(msgspec.json.encode({"id": accepted.id, "source": source}), 202, None, "application/json")
+        return _accepted({"id": accepted.id, "source": source})
 
     def _hook(self, rest: str) -> Hook | None:
         kind, slash, name = rest.partition("/")
@@ -143,6 +150,13 @@ class Hooks:
                         return bytes(found)
         except TimeoutError:
             return problems.problem(408, "too slow", f"the body did not arrive within {BODY_WITHIN_S:.0f} s")
+
+
+@lru_cache(64)
+def _start(length: int) -> dict[str, Any]:
+    """Nearly every answer is as long as the one before it."""
+    headers = [(b"content-length", str(length).encode()), (b"content-type", b"application/json")]
+    return {"type": "http.response.start", "status": 202, "headers": headers}
 
 
 def _readable(format_: str, headers: Mapping[str, str], body: bytes) -> None:
