@@ -144,6 +144,7 @@ class Live:
         "tally",
         "task",
         "told_doubt_at",
+        "wants",
     )
 
     def __init__(
@@ -169,6 +170,7 @@ class Live:
         self.task: asyncio.Task[None] | None = None
         self.look: object = None  # what the guards of this turn of staging have read of the world
         self.told_doubt_at: dict[str, Instant] = {}
+        self.wants: tuple[Run, tuple[Command, ...]] | None = None  # what a state of the run was found to wait for
         self.tally = tally  # what its durable events say of each action and target
 
 
@@ -299,7 +301,9 @@ class Runner:
             moving = False
             found.waiting.clear()
             found.doubts.clear()
-            for command in machine.pending(run, self._clock.now()):
+            commands = machine.pending(run, self._clock.now())
+            live.wants = (run, commands)
+            for command in commands:
                 events = self._immediate(live, run, command, found)
                 if events is None:
                     match command:
@@ -454,7 +458,8 @@ class Runner:
             return
         now = self._clock.now()
         wait_s = IDLE_MOST_S
-        for command in machine.pending(live.run, now):
+        wants = live.wants if live.wants is not None and live.wants[0] is live.run else None
+        for command in wants[1] if wants is not None else machine.pending(live.run, now):
             match command:
                 case Sleep(until_at=until_at):
                     wait_s = min(wait_s, max(0.0, ms_between(now, until_at) / 1000 + 0.001))
@@ -465,11 +470,8 @@ class Runner:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 event = await live.mailbox.get()
-                # put it back: staging drains the whole mailbox in order
-                rest = self._drain(live)
-                for item in (event, *rest):
-                    if item is not None:
-                        live.mailbox.put_nowait(item)
+                if event is not None:
+                    live.backlog.append(event)  # staging drains the mailbox behind it, in order
 
     async def _reread(self, live: Live) -> None:
         """The journal is the truth: rebuild the run from it."""

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from watchkeeper.errors import Conflict
 from watchkeeper.execute.due import doubts, pending
 from watchkeeper.execute.run import Evaluate, Event, Intended, Perform, Status, StepDue
-from watchkeeper.execute.state import PASSED, Ending, Leaving, Reason, Run
+from watchkeeper.execute.state import Ending, Leaving, Reason, Run, all_passed
 from watchkeeper.execute.tree import Change, Line, put
 from watchkeeper.execute.undo import cause, over, uncertain, undo_failed, unwind
 from watchkeeper.execute.words import left
@@ -28,14 +28,14 @@ def settle(run: Run, event: Event, *, asks: bool) -> Run:
     plan, root = run.plan, run.root
     steps = plan.runbook.steps
     if root.leaving is None:
-        if all(state.status in PASSED for state in root.steps):
+        if all_passed(root.steps):
             return end(run, Status.SUCCEEDED, "healed by itself" if run.healed_by_itself else "all steps done")
         leaving = cause(plan, steps, root.steps, "")
         if leaving is None:
             return replace(run, doubts=doubts(run, event.at)) if asks or run.doubts else run
         root = replace(root, leaving=leaving)
         asks = True
-    elif root.undoing is None and all(state.status in PASSED for state in root.steps):
+    elif root.undoing is None and all_passed(root.steps):
         return end(run, Status.SUCCEEDED, "all steps were done before it could leave")
     root = unwind(plan, root, steps, "")
     run = replace(run, root=root)

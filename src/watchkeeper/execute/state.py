@@ -55,6 +55,13 @@ class StepState(Struct, frozen=True, kw_only=True):
     fence: int = 0
 
 
+def all_passed(states: tuple[StepState, ...]) -> bool:
+    for state in states:  # noqa: SIM110  asked at every event: a generator costs more than the loop
+        if state.status not in PASSED:
+            return False
+    return True
+
+
 class Reason(StrEnum):
     """Why a run (or one target of it) leaves its way forward."""
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from watchkeeper.errors import Conflict
 from watchkeeper.execute.plan import CONTAINERS, at_once, body, position, segments
 from watchkeeper.execute.run import Plan, StepStatus
-from watchkeeper.execute.state import KEPT_CHUNK, OPEN, PASSED, Branch, Fleet, Leaving, Reason, StepState
+from watchkeeper.execute.state import KEPT_CHUNK, OPEN, PASSED, Branch, Fleet, Leaving, Reason, StepState, all_passed
 from watchkeeper.packs.runbook import Effect, OnFailure, Step, StepKind
 
 Steps = tuple[Step, ...]
@@ -72,7 +72,7 @@ def unwind(plan: Plan, branch: Branch, steps: Steps, prefix: str) -> Branch:
 def over(plan: Plan, branch: Branch, steps: Steps, prefix: str) -> bool:
     """Nothing is left to do here."""
     if branch.leaving is None:
-        return all(state.status in PASSED for state in branch.steps)
+        return all_passed(branch.steps)
     if branch.undoing is None:
         return False
     current = undoing_state(plan, branch, steps, prefix)
