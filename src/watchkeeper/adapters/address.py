@@ -50,15 +50,16 @@ class Resolver(Protocol):
 def admitted(address: Address, *, host: str, port: int, rule: AddressRule) -> str | None:
     """None when the address may be dialled for `host`, else why not, for a person."""
     kind = guarded(address)
-    if kind is None or _declared(address, host, port, rule):
+    if kind is None or _declared(address, host, port, rule.declared):
         return None
     literal = endpoint(str(address), port)
     led = "" if host == str(address) else f" ({host} leads there)"
     return f"{literal} is a {kind} address{led}; if the call is meant, declare {literal} as an address of the entity"
 
 
-def _declared(address: Address, host: str, port: int, rule: AddressRule) -> bool:
-    declared = {canonical(one) for one in rule.declared}
+@lru_cache(ADDRESSES_KEPT)
+def _declared(address: Address, host: str, port: int, written: frozenset[str]) -> bool:
+    declared = {canonical(one) for one in written}
     if endpoint(str(address), port) in declared:
         return True
     return address.is_loopback and _is_localhost(host) and endpoint(host, port) in declared

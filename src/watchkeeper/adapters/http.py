@@ -129,7 +129,7 @@ class HttpClient:
         self, request: Request, method: str, target: URL, headers: dict[str, str], body: bytes, flight: "_Flight"
     ) -> Answer:
         host, port = target.raw_host or "", target.port or 0
-        addresses = await self._judged(host, port, request.allow, _subject(method, target))
+        addresses = await self._judged(host, port, request.allow, method, target)
         tls = await self._context(request.tls) if target.scheme == "https" else None
         failed: Exception | None = None
         for address in addresses:
@@ -152,16 +152,16 @@ class HttpClient:
                 failed = refused
         raise Unavailable(f"{_subject(method, target)}: {_why(failed)}; nothing was sent") from failed
 
-    async def _judged(self, host: str, port: int, rule: AddressRule, subject: str) -> tuple[Address, ...]:
+    async def _judged(self, host: str, port: int, rule: AddressRule, method: str, target: URL) -> tuple[Address, ...]:
         literal = _literal(host)
         addresses = (literal,) if literal else (await self._resolver.addresses(host, port))[:ADDRESSES_MAX]
         if not addresses:
-            raise Rejected(f"{subject}: no such name")
+            raise Rejected(f"{_subject(method, target)}: no such name")
         for address in addresses:
             # One guarded answer among good ones is a name that is being turned around: none is dialled.
             why_not = admitted(address, host=host, port=port, rule=rule)
             if why_not is not None:
-                raise Rejected(f"{subject}: {why_not}")
+                raise Rejected(f"{_subject(method, target)}: {why_not}")
         return addresses
 
     async def _call(

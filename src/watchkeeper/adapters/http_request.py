@@ -1,6 +1,7 @@
 """What is asked of the outside over HTTP, what came back, and what is refused before anything is looked up."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -13,6 +14,8 @@ RESPONSE_BYTES_MAX: Final = 1 << 20
 URL_CHARS_MAX: Final = 8192
 HEADERS_MAX: Final = 64
 HEADER_CHARS_MAX: Final = 8192
+NAMES_KEPT: Final = 256
+URLS_KEPT: Final = 4_096
 REDIRECTS_MAX: Final = 5
 CONNECT_TIMEOUT_MS: Final = 5_000
 TIMEOUT_MAX_MS: Final = 3_600_000
@@ -88,9 +91,9 @@ def checked(request: Request) -> URL:
     if len(request.headers) > HEADERS_MAX:
         raise Rejected(f"headers: {len(request.headers)} of them, at most {HEADERS_MAX}")
     for name, value in request.headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise Rejected(f"header {name[:64]!r}: not a header name")
-        if name.lower() in _OURS or name.lower().startswith("proxy-"):
+        if not _usable(name):
+            if not _HEADER_NAME.fullmatch(name):
+                raise Rejected(f"header {name[:64]!r}: not a header name")
             raise Rejected(f"header {name}: set by the client itself")
         if _HEADER_BAD.search(value):
             raise Rejected(f"header {name}: a line break or control character in its value")
@@ -99,7 +102,16 @@ def checked(request: Request) -> URL:
     return read_url(request.url)
 
 
+@lru_cache(NAMES_KEPT)
+def _usable(name: str) -> bool:
+    """There are few names of headers: each is looked at once."""
+    lower = name.lower()
+    return _HEADER_NAME.fullmatch(name) is not None and lower not in _OURS and not lower.startswith("proxy-")
+
+
+@lru_cache(URLS_KEPT)
 def read_url(text: str) -> URL:
+    """Read once: a run's address comes again with the next run. Raises Rejected."""
     if len(text) > URL_CHARS_MAX:
         raise Rejected(f"URL: longer than {URL_CHARS_MAX} characters")
     if _URL_BAD.search(text):

@@ -190,7 +190,10 @@ class Pipeline:
                 why = f"it broke the pipeline {FAILURES_MAX} times: {type(broken).__name__}: {broken}"
                 commit, changed = self._relate(delivery, self._unread(delivery, why))
             work.append((delivery, commit, changed))
-        outcomes = await asyncio.gather(*(self._scribe.commit(commit) for _, commit, _ in work))
+        if len(work) == 1:  # the usual, which needs no task of its own
+            outcomes = [await self._scribe.commit(work[0][1])]
+        else:
+            outcomes = await asyncio.gather(*(self._scribe.commit(commit) for _, commit, _ in work))
         for (delivery, commit, _), outcome in zip(work, outcomes, strict=True):
             if not isinstance(outcome, Committed):
                 # Only this task takes deliveries, so a refusal means that two workers share one store.
