@@ -1,10 +1,13 @@
 """Which addresses an entity declares: the attributes that its `watchkeeper.dev/address` names, as host:port."""
 
+from functools import lru_cache
+from typing import Final
 from urllib.parse import urlsplit
 
 from watchkeeper.adapters.address import AddressRule, endpoint
 from watchkeeper.guards.situation import Target
 
+PLACES_KEPT: Final = 4_096
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -12,8 +15,12 @@ def declared(target: Target | None) -> AddressRule:
     """The rule for calls on behalf of a target; nothing guarded may be dialled without one."""
     if target is None:
         return AddressRule()
-    found = {host_port(target.attributes.get(name, "")) for name in target.addresses}
-    return AddressRule(declared=frozenset(found - {""}))
+    return _rule(tuple([target.attributes.get(name, "") for name in target.addresses]))
+
+
+@lru_cache(PLACES_KEPT)
+def _rule(values: tuple[str, ...]) -> AddressRule:
+    return AddressRule(declared=frozenset({host_port(value) for value in values} - {""}))
 
 
 def host_port(value: str) -> str:

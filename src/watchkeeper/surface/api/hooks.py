@@ -132,10 +132,9 @@ class Hooks:
 
     async def _body(self, scope: Mapping[str, Any], receive: Any) -> bytes | Response:
         most = min(self._node.settings.limits.body_bytes_max, BODY_BYTES_MAX)
-        large = problems.problem(413, "too large", f"a delivery has at most {most} bytes: send fewer alerts at once")
         stated = header(scope, b"content-length")
         if stated.isdigit() and int(stated) > most:
-            return large
+            return _too_large(most)
         found = bytearray()
         try:
             async with asyncio.timeout(BODY_WITHIN_S):
@@ -145,11 +144,15 @@ class Hooks:
                         return problems.problem(400, "cannot be read", "the sender hung up")
                     found += message.get("body", b"")
                     if len(found) > most:
-                        return large
+                        return _too_large(most)
                     if not message.get("more_body", False):
                         return bytes(found)
         except TimeoutError:
             return problems.problem(408, "too slow", f"the body did not arrive within {BODY_WITHIN_S:.0f} s")
+
+
+def _too_large(most: int) -> Response:
+    return problems.problem(413, "too large", f"a delivery has at most {most} bytes: send fewer alerts at once")
 
 
 @lru_cache(64)
