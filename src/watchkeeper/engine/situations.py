@@ -69,7 +69,7 @@ class Situations:
         self.without: dict[Via, str] = {}  # what this node was installed without, and how one gets it
         self._targets: dict[str, Target] = {}
         self._production: dict[str, bool] = {}
-        self._own: dict[tuple[int, str], tuple[Target, ...] | NoTarget] = {}
+        self._own: dict[tuple[int, str], tuple[TargetQuery, tuple[Target, ...] | NoTarget]] = {}
 
     @property
     def configuration(self) -> Configuration:
@@ -95,13 +95,14 @@ class Situations:
     def own_target(self, query: TargetQuery, entity: str) -> tuple[Target, ...] | NoTarget:
         """The alert's own entity as a query bounds it: the configuration alone decides that."""
         configuration = self.configuration
-        known = (id(query), entity)  # the query lives as long as its configuration
-        if known not in self._own:
+        known = (id(query), entity)
+        kept = self._own.get(known)
+        if kept is None:
             if len(self._own) >= OWN_KEPT_MAX:
                 self._own.clear()
-            subject = Subject(entity, {})
-            self._own[known] = targets_of(query, (subject,), configuration.catalog, self._production)
-        return self._own[known]
+            found = targets_of(query, (Subject(entity, {}),), configuration.catalog, self._production)
+            kept = self._own[known] = (query, found)  # with the query, so that its id is nobody else's
+        return kept[1]
 
     def proposal(
         self,
