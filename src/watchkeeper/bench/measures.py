@@ -29,6 +29,7 @@ WARM_S: Final = 2.0
 SETTLE_S: Final = 2.0
 SETTLE_WITHIN_S: Final = 300.0
 IDLE_S: Final = 10.0
+BURST_S: Final = 2.0  # of batches: what they hold is taken apart before the next measure
 LEFT_MAX: Final = 900
 LOST: Final = "an alert or an effect is not accounted for"
 
@@ -167,7 +168,7 @@ async def intake(folder: Path, seconds: float, services: int) -> Measure:
         await here.settled()
         (batches,) = await here.send(
             here.order(
-                "posts", "batches", min(seconds, 5.0), homes.IGNORED, severity="info", connections=8, batch=BATCH
+                "posts", "batches", min(seconds, BURST_S), homes.IGNORED, severity="info", connections=8, batch=BATCH
             )
         )
         await here.settled()
