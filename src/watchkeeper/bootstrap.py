@@ -414,7 +414,7 @@ async def _play(configuration: Configuration, scenario: Scenario) -> Played:
 
 def backtest(configuration: Configuration, *, level: Mode, healthy: bool, run_ms: int) -> Backtest:
     """A backtest over a store that forgets: versions and claims are all that a decision is admitted by."""
-    return Backtest(
+    found = Backtest(
         Forgetful(),
         configuration,
         Hand(),
@@ -424,6 +424,9 @@ def backtest(configuration: Configuration, *, level: Mode, healthy: bool, run_ms
         healthy=healthy,
         run_ms=run_ms,
     )
+    if not ssh_installed():
+        found.situations.without[Via.SSH] = SSH_EXTRA
+    return found
 
 
 @asynccontextmanager

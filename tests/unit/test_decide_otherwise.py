@@ -166,3 +166,11 @@ def test_a_corroboration_of_the_same_window_is_judged_by_those_who_were_seen() -
     found = otherwise(record, was, meant(situation=a_situation(groups_needed=2), corroborate=two))
     assert isinstance(found, Judged)
     assert found.decision.verdict.value == "hold"
+
+
+def test_what_the_node_was_installed_without_is_no_difference_of_the_rules() -> None:
+    lacking = "the extra 'ssh' is not installed"
+    record = recorded(a_proposal(unbuilt=(lacking,)))
+    found = otherwise(record, meant(), meant(a_proposal(arguments={"grace": 1})))
+    assert isinstance(found, Judged)
+    assert {each.what for each in differences(record.decision, found.decision)} == {"arguments"}

@@ -43,6 +43,7 @@ BY_CONFIGURATION: Final = (
     "unknown_clause",
     "broken_clause",
     "local_allowed",
+    "unreached",
 )
 _PLACE: Final = ("kind", "name", "environment", "region", "zone", "tier", "system", "service")
 
@@ -108,7 +109,7 @@ def otherwise(record: Record, was: Meant | None, now: Meant) -> Judged | CannotJ
         return CannotJudge(why=missing)
     before = record.decision
     decision = decide(
-        now.proposal,
+        _as_able(record, was, now),
         situation,
         clauses=now.clauses,
         engine=before.engine,
@@ -173,6 +174,17 @@ def _situation(record: Record, now: Meant) -> Situation:
         budget=_budget(recorded.budget, fresh.budget),
         **{name: getattr(fresh, name) for name in BY_CONFIGURATION},
     )
+
+
+def _as_able(record: Record, was: Meant | None, now: Meant) -> Proposal:
+    """What the node was installed without then, it lacks for the same ways now: that is no difference of the rules."""
+    before = record.proposal
+    if before is None or was is None:
+        return now.proposal
+    lacked = tuple(each for each in before.unbuilt if each not in was.proposal.unbuilt)
+    if not lacked or not {need.via for need in now.proposal.needs} & {need.via for need in before.needs}:
+        return now.proposal
+    return replace(now.proposal, unbuilt=(*now.proposal.unbuilt, *lacked))
 
 
 def _same_pack(record: Record, now: Meant) -> bool:

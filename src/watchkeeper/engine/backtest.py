@@ -158,9 +158,8 @@ class Backtest:
         self.world.versions = self._scribe.versions
         self.correlation = Correlation()
         witnesses = self._witnesses = Witnesses(self.world)
-        self._judge = _Noting(
-            self._scribe, self.world, Situations(self.world), self.correlation, witnesses, self, versions
-        )
+        self.situations = Situations(self.world, witnesses=witnesses)
+        self._judge = _Noting(self._scribe, self.world, self.situations, self.correlation, witnesses, self, versions)
         self._judge.note = self._note
         self._pipeline = Pipeline(
             self._scribe,
