@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from situations import AT
 from watchkeeper.approve.approval import Approval
 from watchkeeper.decide.decision import ClauseResult, Decision, Verdict
+from watchkeeper.engine.table import Table
 from watchkeeper.engine.words import Words, of_lapse
 from watchkeeper.packs.rule import Mode
 from watchkeeper.values import Severity
@@ -29,7 +30,7 @@ class _World:
 
     def __init__(self) -> None:
         self.configuration = _Configuration()
-        self.approvals: dict[str, Approval] = {}
+        self.approvals = Table()
 
 
 def _decision(**changes: object) -> Decision:

@@ -8,13 +8,16 @@ from msgspec import Struct
 from watchkeeper.approve.approval import Approval, State
 from watchkeeper.guards.cover import bare
 from watchkeeper.guards.words import count_of
-from watchkeeper.values import Instant
+from watchkeeper.values import EPOCH, Instant, digest, id_from
 
 CARDS_A_TEAM_MAX: Final = 20
 
 
 class Card(Struct, frozen=True, kw_only=True):
-    """`approvals` are ids, the one that expires first at the front. Each is still answered by itself, with its digest."""
+    """`approvals` are ids, the one that expires first at the front. Each is still answered by itself: `bindings` maps it to
+    the digest that a yes to it must carry, and `digest` is that of all of them together. `emergency` are those that only an
+    emergency approval answers.
+    """
 
     team: str
     rule: str
@@ -24,6 +27,10 @@ class Card(Struct, frozen=True, kw_only=True):
     asked_at: Instant
     expires_at: Instant
     sentence: str
+    id: str = ""
+    digest: str = ""
+    bindings: dict[str, str] = {}
+    emergency: tuple[str, ...] = ()
 
 
 class Desk(Struct, frozen=True, kw_only=True):
@@ -35,13 +42,23 @@ class Desk(Struct, frozen=True, kw_only=True):
     page: str = ""
 
 
+def key_of(approval: Approval) -> tuple[str, str]:
+    """What makes one card: the rule, or the runbook that a person wants to run; and the service."""
+    return approval.rule or approval.runbook, approval.service
+
+
+def card_id(team: str, key: tuple[str, str]) -> str:
+    """A function of what the card is about, so that it keeps its id while requests come and go."""
+    return id_from("crd", EPOCH, team, *key)
+
+
 def desks(approvals: Iterable[Approval], most: int = CARDS_A_TEAM_MAX) -> tuple[Desk, ...]:
     """Pending approvals by team, cards in the order in which they were first asked, so that none jumps."""
     teams: dict[str, dict[tuple[str, str], list[Approval]]] = {}
     for approval in approvals:
         if approval.state is State.PENDING:
             groups = teams.setdefault(approval.team, {})
-            groups.setdefault((approval.rule or approval.runbook, approval.service), []).append(approval)
+            groups.setdefault(key_of(approval), []).append(approval)
     return tuple(_desk(team, groups, most) for team, groups in sorted(teams.items()))
 
 
@@ -52,13 +69,16 @@ def _desk(team: str, groups: dict[tuple[str, str], list[Approval]], most: int) -
     )
     beyond = cards[most:]
     withheld = tuple(approval for card in beyond for approval in card.approvals)
-    page = (
-        f"Automation is asking too much: {count_of(len(cards), 'card')} wait for {team or 'nobody in particular'}, "
-        f"{len(beyond)} of them not shown. Stop or raise what asks (wk approvals)."
-        if beyond
-        else ""
-    )
+    page = page_of(team, len(cards), len(beyond)) if beyond else ""
     return Desk(team=team, cards=tuple(cards[:most]), withheld=withheld, page=page)
+
+
+def page_of(team: str, cards: int, beyond: int) -> str:
+    """The one sentence that is sent instead of the cards beyond the limit."""
+    return (
+        f"Automation is asking too much: {count_of(cards, 'card')} wait for {team or 'nobody in particular'}, "
+        f"{beyond} of them not shown. Stop or raise what asks (wk approvals)."
+    )
 
 
 def _card(team: str, key: tuple[str, str], group: list[Approval]) -> Card:
@@ -74,4 +94,8 @@ def _card(team: str, key: tuple[str, str], group: list[Approval]) -> Card:
         asked_at=min(approval.asked_at for approval in group),
         expires_at=by_end[0].expires_at,
         sentence=f"{rule} asks for {count_of(len(targets), 'target')} of {bare(service)}.",
+        id=card_id(team, key),
+        digest=digest(sorted([approval.id, approval.binding] for approval in group)),
+        bindings={approval.id: approval.binding for approval in by_end},
+        emergency=tuple(approval.id for approval in by_end if approval.emergency),
     )

@@ -27,6 +27,7 @@ from watchkeeper.engine.calendars import Calendars, Fetch
 from watchkeeper.engine.changes import Aside, Changes, Compile, ReadFolder
 from watchkeeper.engine.clock import Clock, ClockGuard
 from watchkeeper.engine.facts import facts_of
+from watchkeeper.engine.group_answers import GroupAnswers
 from watchkeeper.engine.identities import Identities
 from watchkeeper.engine.incidents import Incidents
 from watchkeeper.engine.intake import Intake, SignalReader
@@ -78,6 +79,7 @@ log = structlog.get_logger("watchkeeper.engine")
 
 DOUBT_EVERY_MS: Final = 1_800_000
 TICK_S: Final = 0.25
+LAPSED_A_TICK_MAX: Final = 500  # requests that are looked at in one tick, whether they still stand
 FORGET_EVERY_S: Final = 60.0
 ROOM_WOKEN: Final = 4  # more than one: the first may be kept out by another limit
 
@@ -172,6 +174,7 @@ class Engine:
             self.pipeline.now,
             lambda: sum(1 for each in self.identities.identities.values() if each.human),
         )
+        self.groups = GroupAnswers(self.world, self.steering)
         self.watching = Watching(self.scribe, self.world, self.pipeline, prober, self.measuring, self.witnesses)
         self.incidents = Incidents(self.scribe, self.correlation, self.tell)
         self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files, aside)
@@ -180,6 +183,7 @@ class Engine:
         self.intake.refusal = self.room.refusal
         self.reminders = Reminders(self.scribe, self.world, self.notices, self.told)
         self._clock_guard = ClockGuard()
+        self._lapsed_to = 0
         self.taken = TakeUp(
             store,
             clock,
@@ -522,7 +526,7 @@ class Engine:
             if before.trusted != self.world.clock.trusted:
                 log.warning("clock", trusted=self.world.clock.trusted, why=self.world.clock.why or before.why)
                 await self.changed("clock")
-            await self._lapse_approvals()
+            await self._lapse_approvals(LAPSED_A_TICK_MAX)
             await self._expire()
             await self.breakers.look()
             await self.reminders.look()
@@ -531,9 +535,14 @@ class Engine:
                 forgotten_ms = self.clock.monotonic_ms()
                 self.pipeline.forget()
 
-    async def _lapse_approvals(self) -> None:
+    async def _lapse_approvals(self, most: int | None = None) -> None:
+        """All of them, or the next so many: in a storm of requests each is looked at a little less often."""
         now = self.clock.now()
-        for approval in tuple(self.world.approvals.values()):
+        every = tuple(self.world.approvals.values())
+        start = self._lapsed_to if most is not None and self._lapsed_to < len(every) else 0
+        looked_at = every[start:] if most is None else every[start : start + most]
+        self._lapsed_to = start + len(looked_at)
+        for approval in looked_at:
             present = Standing(configuration=self.world.configuration.digest, epoch=self.world.epoch)
             if approval.path:
                 present = replace(present, configuration=approval.configuration)

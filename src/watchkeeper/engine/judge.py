@@ -313,8 +313,8 @@ class Judge:
     def _bound(self, proposal: Proposal, situation: Situation) -> Situation:
         """The situation with its answers, unless what they were bound to has changed: then they are void and said to be."""
         binding = binding_of(proposal, situation, mode_of(proposal, situation))
-        for each in tuple(self._world.approvals.values()):
-            if each.rule != proposal.rule or each.episode != proposal.episode or each.state is not State.APPROVED:
+        for each in self._world.approvals.about(proposal.rule, proposal.episode):
+            if each.state is not State.APPROVED:
                 continue
             present = Standing(configuration=situation.configuration, epoch=situation.epoch, binding=binding)
             now = lapse(each, present, situation.at)
@@ -394,9 +394,7 @@ class Judge:
     def _cards(self, rule: str, episode: str) -> list[Approval]:
         """Requests that wait for an answer."""
         return [
-            each
-            for each in self._world.approvals.values()
-            if each.state is State.PENDING and each.rule == rule and each.episode == episode and not each.path
+            each for each in self._world.approvals.about(rule, episode) if each.state is State.PENDING and not each.path
         ]
 
     def _superseded(self, judged: Judged) -> list[Approval]:
@@ -416,11 +414,8 @@ class Judge:
         """Who makes a request due again: the people who approved it, or nobody any more, when it lapsed unanswered."""
         if last is None or last.decision.verdict is not Verdict.ASK or last.rejected:
             return ""
-        cards = [
-            each
-            for each in self._world.approvals.values()
-            if each.rule == last.decision.rule and each.episode == last.decision.episode and not each.path
-        ]
+        about = self._world.approvals.about(last.decision.rule, last.decision.episode)
+        cards = [each for each in about if not each.path]
         given = next((each for each in cards if each.state is State.APPROVED), None)
         if given is not None:
             return ", ".join(answer.name for answer in given.answers)
@@ -470,21 +465,16 @@ class Judge:
         """Approvals that were given for this very thing: same rule, same episode, same binding."""
         return [
             each
-            for each in self._world.approvals.values()
-            if each.state is State.APPROVED
-            and each.rule == decision.rule
-            and each.episode == decision.episode
-            and each.binding == decision.binding
+            for each in self._world.approvals.about(decision.rule, decision.episode)
+            if each.state is State.APPROVED and each.binding == decision.binding
         ]
 
     def _answers(self, proposal: Proposal) -> tuple[str, ...]:
         """The findings that given approvals answer. `lapse` has ended those whose binding no longer holds."""
         return answered(
             each
-            for each in self._world.approvals.values()
-            if each.rule == proposal.rule
-            and each.episode == proposal.episode
-            and each.requester in {"automation", proposal.actor.removeprefix("person:")}
+            for each in self._world.approvals.about(proposal.rule, proposal.episode)
+            if each.requester in {"automation", proposal.actor.removeprefix("person:")}
         )
 
     def _waiting(self, decision: Decision) -> Waiting | None:

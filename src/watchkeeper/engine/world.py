@@ -10,13 +10,13 @@ from typing import Final, assert_never
 
 from msgspec import Struct
 
-from watchkeeper.approve.approval import Approval
 from watchkeeper.approve.people import Grant
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.decide.decide import LADDER
 from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.engine.line import Line
 from watchkeeper.engine.records import HealthRecord, RunRecord, Waiting
+from watchkeeper.engine.table import Table
 from watchkeeper.guards.finding import Finding, Outcome
 from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import Attempt, Clock, Deploy, Freeze, Hold, Maintenance, Stop
@@ -101,7 +101,7 @@ class World:
         self.trials: dict[str, str] = {}  # breaker -> the run that has its trial
         self._circuits_of: dict[str, dict[str, Circuit]] = defaultdict(dict)  # failure domain -> key -> breaker
         self.grants: dict[str, Grant] = {}
-        self.approvals: dict[str, Approval] = {}
+        self.approvals = Table()
         self.waiting: dict[str, Waiting] = {}
         self.runs: dict[str, RunRecord] = {}
         self.busy: dict[str, str] = {}

@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+from watchkeeper.surface.cli import cards
 from watchkeeper.surface.cli.find import one
 from watchkeeper.surface.cli.look import LISTED, more, nothing, one_of
 from watchkeeper.surface.cli.place import Ends, Exit, here
@@ -86,7 +87,7 @@ def approve(
     Parameters
     ----------
     identity
-        The approval's id, short or full.
+        The approval's id, short or full; or a card's (crd_..), for all that is shown of it.
     comment
         For the record.
     emergency
@@ -120,6 +121,8 @@ def _answer(verb: str, text: str, comment: str, *, emergency: bool, yes: bool, d
         )
     if digest and not yes:
         raise Ends(Exit.USAGE, "--digest goes with --yes; without --yes the digest is that of what is shown")
+    if cards.is_card(text):
+        return cards.answer(verb, text, comment, emergency=emergency, yes=yes, digest=digest, json=json)
     client, identity, found = one("/approvals", text, "approval")
     if found["state"] != "pending":
         raise Ends(

@@ -14,6 +14,7 @@ LISTS: Final = {
     "dec": "/decisions",
     "run": "/runs",
     "apr": "/approvals",
+    "crd": "/cards",
     "inc": "/incidents",
     "alr": "/alerts",
     "hld": "/holds",

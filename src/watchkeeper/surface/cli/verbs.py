@@ -121,6 +121,8 @@ VERBS: Final[tuple[Verb, ...]] = (
     _verb("incidents comment", "incidents:comment", "Add a comment.", "Look"),
     _verb("incidents resolve", "incidents:resolve", "Say that it is over.", "Look"),
     _verb("incidents close", "incidents:close", "Close it.", "Look"),
+    _verb("approvals list", "approvals:approvals", "What waits for a person, one by one.", "Decide"),
+    _verb("approvals cards", "cards:cards", "What waits for people, by rule and service.", "Decide"),
     _verb("runs show", "runs:show", "One run: its steps and where it stands.", "Decide"),
     _verb("runs pause", "runs:pause", "Pause at the next safe point.", "Decide"),
     _verb("runs resume", "runs:resume", "Go on.", "Decide"),
