@@ -26,6 +26,7 @@ from watchkeeper.surface.cli.words import (
     tell,
     wrapped,
 )
+from watchkeeper.surface.cli.yes import sure as sure  # noqa: PLC0414  others know it from here
 from watchkeeper.surface.client import segment
 
 TARGETS_SHOWN: int = 20
@@ -227,13 +228,6 @@ def asks(found: dict[str, Any]) -> str:
         else f" on {count(len(names), 'target')} of {bare(found.get('service'))}"
     )
     return clipped(safe(f"{runbook}{step}{on}"), 200)
-
-
-def sure(question: str) -> bool:
-    """Asks y/N on the terminal; anything but yes is no."""
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _arguments(found: dict[str, Any] | None) -> str:

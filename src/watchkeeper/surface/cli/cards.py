@@ -23,6 +23,7 @@ from watchkeeper.surface.cli.words import (
     tell,
     wrapped,
 )
+from watchkeeper.surface.cli.yes import sure
 from watchkeeper.surface.client import segment
 
 PREFIX: str = "crd"
@@ -103,8 +104,6 @@ def answer(verb: str, text: str, comment: str, *, emergency: bool, yes: bool, di
                 f"the card holds {found['count']} requests, more than can be shown here ({REQUESTS_SHOWN}): read "
                 f"'wk approvals cards --json', then wk {verb} {identity} --yes --digest {found['digest']}",
             )
-        from watchkeeper.surface.cli.approvals import sure
-
         if not sure(f"{verb.capitalize()} {count(len(shown), 'request')}?"):
             tell("Nothing was answered.")
             return Exit.NO
