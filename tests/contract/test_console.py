@@ -133,7 +133,8 @@ async def waiting(found: Browser) -> str:
 
     async def pending():
         page = await found.node.store.find("approval", {"state": "pending"})
-        return page.items[0].id if page.items else None
+        name = page.items[0].id if page.items else ""
+        return name if name in found.node.engine.world.approvals else None
 
     return await found.node.until(pending)
 

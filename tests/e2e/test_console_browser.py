@@ -288,3 +288,31 @@ async def test_the_palette_finds_by_name_and_leads_there_by_keyboard(tmp_path):
         await expect(page.locator("dialog[open]")).to_contain_text("Stop automation?")
         assert json.dumps((await desk.get("/stops"))["items"]) == "[]"
         assert ana.wrong == []
+
+
+async def test_a_browser_proves_an_entry_itself_and_sees_an_altered_one(tmp_path):
+    async with (
+        demo(tmp_path / "home") as (_fleet, node, desk),
+        browser() as chromium,
+        reader(chromium, node.url) as ana,
+    ):
+        await desk.grant(PAYMENTS, "approve")
+        await ana.enter(desk.token(ANA))
+        page = ana.page
+        for index in ("0", "3"):
+            await ana.see(f"/ledger/{index}")
+            await page.get_by_role("button", name="Verify here").click()
+            await expect(page.locator("#checked li.good")).to_have_count(4)
+        for part in ("raw", "root", "checkpoint"):
+            await ana.see("/ledger/3")
+            await page.evaluate(
+                """([part]) => {
+                  const card = document.getElementById("here"), found = JSON.parse(card.dataset.proof);
+                  const text = found[part], at = part === "checkpoint" ? text.indexOf("\\n") + 1 : 4;
+                  found[part] = text.slice(0, at) + (text[at] === "1" ? "2" : "1") + text.slice(at + 1);
+                  card.dataset.proof = JSON.stringify(found);
+                }""",
+                [part],
+            )
+            await page.get_by_role("button", name="Verify here").click()
+            await expect(page.locator("#checked li.failing").first).to_be_visible()

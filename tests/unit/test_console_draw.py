@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.surface.console.draw import gantt, graph, strip
+from watchkeeper.surface.console.draw import gantt, graph, samples, strip
+from watchkeeper.surface.console.draw import steps as chain
 from watchkeeper.surface.console.draw.svg import text
 from watchkeeper.surface.console.render import zone_of
 
@@ -128,3 +129,39 @@ def test_the_overview_shows_people_as_circles_and_automation_as_squares():
     assert "/decisions/dec_1" in drawn
     assert "<b>" not in drawn
     assert "09:00:00" in drawn
+
+
+def test_looks_have_three_shapes_and_are_counted_in_words():
+    drawn = str(samples.draw([(0, 10, "healthy"), (500, 20, "unhealthy"), (900, 5, "nothing")], 1_000, 250, open_=True))
+    assert drawn.count("<circle") == 1
+    assert "1 healthy, 1 unhealthy, 1 inconclusive looks" in drawn
+    assert "limit 250 ms" in drawn
+    assert samples.draw([], 1_000) is None
+
+
+@pytest.mark.parametrize(("count", "circles"), [(200, 200), (201, 200)])
+def test_looks_are_drawn_up_to_their_bound(count, circles):
+    assert str(samples.draw([(n, 1, "healthy") for n in range(count)], 0)).count("<circle") == circles
+
+
+def test_a_group_is_one_box_that_counts_what_is_in_it_and_undo_stands_apart():
+    steps = [
+        step(undo="done"),
+        step(id="fleet", kind="foreach", started_at=None, ended_at=None, status="intended"),
+        step(id="fleet/0/one"),
+        step(id="fleet/1/one", status="failed"),
+        step(id="last", status="pending", started_at=None, ended_at=None),
+    ]
+    drawn = str(chain.draw(steps))
+    assert "1 of 2 done, one failed" in drawn
+    assert "undo drain" in drawn
+    assert "not yet" in drawn
+    assert drawn.count("<rect") == 4
+    assert chain.draw([]) is None
+
+
+@pytest.mark.parametrize(("count", "more"), [(36, ""), (37, "and 1 more steps")])
+def test_a_chain_is_bounded_and_says_what_it_leaves_out(count, more):
+    drawn = str(chain.draw([step(id=f"s{n}") for n in range(count)]))
+    assert drawn.count("<rect") == 36
+    assert (more in drawn) if more else ("more steps" not in drawn)

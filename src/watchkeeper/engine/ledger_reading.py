@@ -70,7 +70,7 @@ class LedgerReader:
         }
 
     async def proof(self, index: int, size: int | None) -> View | No:
-        """That an entry is in the tree: its leaf, the way up, and the root it leads to."""
+        """That an entry is in the tree: its exact bytes (`raw`), its leaf, the way up, and the root it leads to."""
         whole = await self._engine.store.tree_size()
         of = whole if size is None else size
         if not 0 <= index < of <= whole:
@@ -85,6 +85,8 @@ class LedgerReader:
             "proof": [_b64(each) for each in proof],
             "root": _b64(root),
             "entry": _entry(rows[0]),
+            "raw": _b64(rows[0].body),
+            "key": self._engine.sequencer.key.text(),
             "checkpoint": self._engine.sequencer.checkpoint,
         }
 

@@ -5,6 +5,7 @@ effect: not sent, refused, or unknown.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -50,6 +51,7 @@ _NOTHING_LEASED: Final = Scrubber()
 EXITS: Final = list(range(256))  # of a command that looks: each says something
 RETRIES_EACH_MS: Final = 600_000  # `limits.retries_per_target` is for so long
 BUDGETS_MAX: Final = 50_000
+LOOKS_KEPT_MAX: Final = 200  # of one verification, in the journal
 
 Leaser = Callable[[SecretRef], Awaitable[str]]
 Shower = Callable[[str, str, str, bytes], None]
@@ -242,6 +244,7 @@ class StepPerformer:
         assert spec is not None
         target = machine.target_at(live.run, command.path)
         state = verifying.begin(spec, self._clock.now())
+        looks: deque[tuple[int, int, str]] = deque(maxlen=LOOKS_KEPT_MAX)
         while (result := verifying.result(state, self._clock.now())) is None:
             wait_ms = ms_between(self._clock.now(), verifying.next_at(state))
             if wait_ms > 0:
@@ -253,6 +256,7 @@ class StepPerformer:
             seen, why = judge(spec.probe, expect, look.values) if look.seen else (Seen.NOTHING, look.why)
             sample = Sample(at=self._clock.now(), seen=seen, why=why, took_ms=self._clock.monotonic_ms() - began_ms)
             self._show(live.run.id, command.path, "sample", msgspec.json.encode(sample))
+            looks.append((ms_between(state.began_at, sample.at), sample.took_ms, seen.value))
             state = verifying.observe(state, sample)
         return Verified(
             at=self._clock.now(),
@@ -264,6 +268,7 @@ class StepPerformer:
             undo=command.undo,
             healed_by_itself=result is Result.HEALTHY and not machine.effects_before(live.run, command.path),
             good_at=state.row_at if result is Result.HEALTHY else None,
+            looks=tuple(looks),
         )
 
     async def _look(

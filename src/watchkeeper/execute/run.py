@@ -206,7 +206,8 @@ class Settled(Event, frozen=True, kw_only=True, tag="settled"):
 
 class Verified(Event, frozen=True, kw_only=True, tag="verified"):
     """A verification ended. `healed_by_itself` when the target was healthy before any effect. `good_at`: the first look
-    of the row that verified it; None when nothing did.
+    of the row that verified it; None when nothing did. `looks` are the last ones, at most LOOKS_KEPT_MAX, each as
+    milliseconds since the verification began, milliseconds that the look took, and what was seen.
     """
 
     path: str
@@ -217,6 +218,7 @@ class Verified(Event, frozen=True, kw_only=True, tag="verified"):
     undo: bool = False
     healed_by_itself: bool = False
     good_at: Instant | None = None
+    looks: tuple[tuple[int, int, str], ...] = ()
 
 
 class Asked(Event, frozen=True, kw_only=True, tag="asked"):

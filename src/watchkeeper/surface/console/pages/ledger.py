@@ -44,8 +44,16 @@ async def entry(visit: Visit) -> Response:
     found = await visit.api.get("ledger", "entries", visit.part["index"], "proof")
     content = found["entry"]["content"]
     text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() if content is not None else ""
+    parts = ("index", "size", "leaf", "raw", "proof", "root", "key", "checkpoint")
+    kept = msgspec.json.encode({part: found[part] for part in parts}).decode()
     return visit.page(
-        "entry.html", at="ledger", title=f"Entry {found['index']}", e=found["entry"], proof=found, text=text
+        "entry.html",
+        at="ledger",
+        title=f"Entry {found['index']}",
+        e=found["entry"],
+        proof=found,
+        text=text,
+        proof_json=kept,
     )
 
 

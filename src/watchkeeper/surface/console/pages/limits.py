@@ -5,20 +5,29 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from watchkeeper.surface.console import words
-from watchkeeper.surface.console.pages.now import in_force
+from watchkeeper.surface.console.pages.now import LIMITS_SHOWN, in_force
 from watchkeeper.surface.console.visit import Visit
 
 ENDED_SHOWN: Final = 20
 SCOPES: Final = ("entity", "service", "system", "environment", "region", "tier", "rule")
-KINDS: Final = {"holds": "lift", "freezes": "lift", "stops": "resume"}
+KINDS: Final = {"holds": "lift", "freezes": "lift", "stops": "resume", "breakers": "close", "brakes": "release"}
+DONE: Final = {
+    "holds": "The hold is lifted",
+    "freezes": "The freeze is lifted",
+    "stops": "Automation goes on",
+    "breakers": "The breaker is closed",
+    "brakes": "The brake is released",
+}
 
 
 async def limits(visit: Visit) -> Response:
-    holds, freezes, stops, waiting = await visit.many(
+    holds, freezes, stops, waiting, breakers, brakes = await visit.many(
         visit.api.get("holds", state="closed", limit=ENDED_SHOWN),
         visit.api.get("freezes", state="closed", limit=ENDED_SHOWN),
         visit.api.get("stops", state="closed", limit=ENDED_SHOWN),
         visit.api.get("proposals", limit=100),
+        visit.api.get("breakers", state="open", limit=LIMITS_SHOWN),
+        visit.api.get("brakes", state="open", limit=LIMITS_SHOWN),
     )
     past = [
         {**one, "what": what}
@@ -26,7 +35,7 @@ async def limits(visit: Visit) -> Response:
         for one in found["items"]
     ]
     past.sort(key=lambda one: one["lifted_at"] or "", reverse=True)
-    force = in_force(visit.status)
+    force = in_force(visit.status, breakers["items"], brakes["items"])
     return visit.page(
         "limits.html",
         at="limits",
@@ -64,8 +73,7 @@ async def lift(visit: Visit) -> Response:
     if kind not in KINDS:
         return visit.go("/limits")
     await visit.api.post(kind, name, KINDS[kind], reason=given.get("reason", ""))
-    done = {"holds": "The hold is lifted", "freezes": "The freeze is lifted", "stops": "Automation goes on"}[kind]
-    return visit.go("/limits", f"{done}. What was held is decided afresh.")
+    return visit.go("/limits", f"{DONE[kind]}. What was held is decided afresh.")
 
 
 async def ask(visit: Visit) -> Response:
@@ -74,7 +82,19 @@ async def ask(visit: Visit) -> Response:
     if kind not in KINDS:
         return visit.go("/limits")
     found = await visit.api.get(kind, name)
-    return visit.page("lift.html", at="limits", title="Resume" if kind == "stops" else "Lift", limit=found, kind=kind)
+    return visit.page(
+        "lift.html",
+        at="limits",
+        title="Resume" if kind == "stops" else "Lift",
+        limit=found,
+        kind=kind,
+        label=_label(found),
+    )
+
+
+def _label(found: dict[str, Any]) -> str:
+    """What a limit without a scope is about."""
+    return f"{found['action']} on {found['domain']}" if "action" in found else str(found.get("name") or "everything")
 
 
 PAGES: Final = (

@@ -15,6 +15,9 @@ from watchkeeper.values import instant, ms_between
 PAGES_READ: Final = 10
 PAGE: Final = 1_000
 DAYS_SHOWN: Final = 30
+WINDOW: Final = "30d"
+WINDOWS: Final = ("1d", "7d", "30d", "90d")
+FIGURES: Final = ("uptime", "mttd", "mtta", "mttr", "failover", "budget_left")
 LOOK: Final = {
     "act": "var(--accent-fill)",
     "ask": "var(--warn)",
@@ -28,8 +31,13 @@ FAILURE: Final = ("failed", "undone", "undo_failed")
 
 
 async def metrics(visit: Visit) -> Response:
-    incidents, runs, decisions = await visit.many(
-        _all(visit, "incidents"), _all(visit, "runs"), _all(visit, "decisions")
+    window = visit.query.get("window", WINDOW)
+    incidents, runs, decisions, measured, slos = await visit.many(
+        _all(visit, "incidents"),
+        _all(visit, "runs"),
+        _all(visit, "decisions"),
+        visit.api.get("metrics", window=window),
+        visit.api.get("slos"),
     )
     ended = [one for one in runs if not one["open"]]
     good = sum(one["status"] in SUCCESS for one in ended)
@@ -54,7 +62,32 @@ async def metrics(visit: Visit) -> Response:
         picture=bars(per_day(decisions)),
         statuses=Counter(one["status"] for one in ended),
         whole=len(decisions) < PAGES_READ * PAGE,
+        services=[figured(one) for one in measured["items"]],
+        slos=slos["items"],
+        window=window,
+        windows=WINDOWS,
     )
+
+
+def figured(one: Mapping[str, Any]) -> dict[str, Any]:
+    """A service's metrics by their names, each as text with the reason where it is unknown."""
+    by_name = {each["name"].rpartition(".")[2]: each for each in one["metrics"]}
+    shown = {name: (_text(by_name[name]) if name in by_name else ("", "")) for name in FIGURES}
+    return {**one, "shown": shown}
+
+
+def _text(metric: Mapping[str, Any]) -> tuple[str, str]:
+    """Its value in words, and why it is unknown ("" when it is known)."""
+    value = metric["value"]
+    if value is None:
+        return "unknown", str(metric["unknown"])
+    match metric["unit"]:
+        case "ppm":
+            return f"{value / 10_000:.3f} %", ""
+        case "ms":
+            return words.span(value), ""
+        case _:
+            return f"{value:,}", ""
 
 
 async def _all(visit: Visit, what: str) -> list[Any]:

@@ -12,15 +12,18 @@ from watchkeeper.values import instant, ms_between
 DECISIONS_SHOWN: Final = 40
 APPROVALS_SHOWN: Final = 3
 INCIDENTS_SHOWN: Final = 100
+LIMITS_SHOWN: Final = 100
 
 
 async def now(visit: Visit) -> Response:
     verdict = visit.query.get("verdict", "")
-    incidents, waiting, decided, runs = await visit.many(
+    incidents, waiting, decided, runs, breakers, brakes = await visit.many(
         visit.api.get("incidents", state="open", limit=INCIDENTS_SHOWN),
         visit.api.get("approvals", state="pending", limit=100),
         visit.api.get("decisions", verdict=verdict, limit=DECISIONS_SHOWN),
         visit.api.get("runs", limit=DECISIONS_SHOWN * 2),
+        visit.api.get("breakers", state="open", limit=LIMITS_SHOWN),
+        visit.api.get("brakes", state="open", limit=LIMITS_SHOWN),
     )
     at = visit.status["at"]
     approvals = sorted((timed(one, at) for one in waiting["items"]), key=lambda one: one["left_ms"])
@@ -37,7 +40,7 @@ async def now(visit: Visit) -> Response:
         more_approvals=max(0, len(approvals) - APPROVALS_SHOWN),
         decisions=decided["items"],
         runs={one["decision"]: one for one in runs["items"]},
-        limits=in_force(visit.status),
+        limits=in_force(visit.status, breakers["items"], brakes["items"]),
         wrong=visit.status["wrong"],
     )
 
@@ -84,12 +87,46 @@ def timed(approval: Mapping[str, Any], at: str) -> dict[str, Any]:
     return {**approval, "total_ms": total, "left_ms": max(0, left)}
 
 
-def in_force(status: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Stops, holds and freezes in one list, the one that ends first on top; what has no end comes last."""
-    found = [{**one, "what": "Stop of", "icon": "octagon-pause", "until_at": None} for one in status["stops"]]
-    found += [{**one, "what": "Hold on", "icon": "pause"} for one in status["holds"]]
-    found += [{**one, "what": "Freeze of", "icon": "snowflake"} for one in status["freezes"]]
-    return sorted(found, key=lambda one: one["until_at"] or "9")
+def in_force(
+    status: Mapping[str, Any], breakers: Sequence[Mapping[str, Any]] = (), brakes: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """Stops, brakes, holds, freezes and open breakers in one list, the one that ends first on top; what has no end last.
+    Each has `what`, its `scope` or a `label`, `kind` (where it is listed), `at`, `by`, `reason` and `until_at`.
+    """
+    found = [
+        {**one, "what": "Stop of", "icon": "octagon-pause", "until_at": None, "kind": "stops"}
+        for one in status["stops"]
+    ]
+    found += [{**one, "what": "Hold on", "icon": "pause", "kind": "holds"} for one in status["holds"]]
+    found += [{**one, "what": "Freeze of", "icon": "snowflake", "kind": "freezes"} for one in status["freezes"]]
+    found += [
+        {
+            **one,
+            "what": "Breaker open:",
+            "label": f"{one['action']} on {one['domain']}",
+            "icon": "unplug",
+            "kind": "breakers",
+            "at": one["since_at"],
+            "by": "Watchkeeper",
+            "reason": f"{words.plural(one['failed'], 'failure')}; then one trial",
+        }
+        for one in breakers
+    ]
+    found += [
+        {
+            **one,
+            "what": "Brake on",
+            "label": one["name"] or "everything",
+            "icon": "octagon-pause",
+            "kind": "brakes",
+            "at": one["since_at"],
+            "by": "Watchkeeper",
+            "reason": one["why"],
+            "until_at": None,
+        }
+        for one in brakes
+    ]
+    return sorted(({"scope": None, "label": "", **one} for one in found), key=lambda one: one["until_at"] or "9")
 
 
 async def more(visit: Visit) -> Response:

@@ -3,11 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+from markupsafe import Markup
 from starlette.responses import Response
 
 from watchkeeper.surface.console import words
-from watchkeeper.surface.console.draw import gantt
+from watchkeeper.surface.console.draw import gantt, samples
+from watchkeeper.surface.console.draw import steps as chain
 from watchkeeper.surface.console.visit import Visit
+from watchkeeper.values import instant, ms_between
 
 PAGE: Final = 100
 OUTPUT_MAX: Final = 400
@@ -44,10 +48,14 @@ async def run(visit: Visit) -> Response:
         r=found,
         sentence=sentence(found),
         picture=gantt.draw(found["steps"], found["at"], until, open_=found["open"]) if found["steps"] else None,
-        output=output["items"][-OUTPUT_MAX:],
+        output=[one for one in output["items"] if one["stream"] != "sample"][-OUTPUT_MAX:],
         live=output["live"],
         events=[(one, what_happened(one)) for one in journal["items"]],
-        verified=[one for one in journal["items"] if one["event"] == "verified"],
+        chain=chain.draw(found["steps"]),
+        verified=[
+            (one, samples.draw(one.get("looks") or (), 0)) for one in journal["items"] if one["event"] == "verified"
+        ],
+        looking=looking(found, output["items"]),
         doubts=[one for one in found["steps"] if one["status"] == "in_doubt"],
         ended=found["status"] in ENDED,
     )
@@ -68,7 +76,24 @@ def sentence(found: Mapping[str, Any]) -> str:
             return f"{words.RUN.get(status, ('', '', status))[2]}. {found['why']}".strip()
 
 
-QUIET: Final = frozenset({"event", "at", "number", "path"})
+def looking(found: Mapping[str, Any], output: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, Markup | None]]:
+    """Verifications under way: the step, its healthy looks in a row, and its looks as they come."""
+    seen: dict[str, list[Any]] = {}
+    for chunk in output:
+        if chunk["stream"] == "sample":
+            seen.setdefault(chunk["step"], []).append(msgspec.json.decode(chunk["text"]))
+    rows: list[tuple[str, int, Markup | None]] = []
+    for step in found["steps"]:
+        looks = seen.get(step["id"], []) if step["status"] in {"due", "intended"} and found["open"] else []
+        if looks:
+            began = instant(step["started_at"] or looks[0]["at"])
+            points = [(ms_between(began, instant(one["at"])), one["took_ms"], one["seen"]) for one in looks]
+            row = next((at for at, one in enumerate(reversed(looks)) if one["seen"] != "healthy"), len(looks))
+            rows.append((step["id"], row, samples.draw(points, 0, open_=True)))
+    return rows
+
+
+QUIET: Final = frozenset({"event", "at", "number", "path", "looks"})
 
 
 def what_happened(event: Mapping[str, Any]) -> str:

@@ -26,16 +26,20 @@ async def services(visit: Visit) -> Response:
     found.sort(key=lambda one: (ORDER.get(one["health"]["is"], 2), one["name"]))
     if not focus and wanted and len(found) == 1:
         focus = found[0]["ref"]
-    around, service, rules, decided = None, None, [], []
+    coverage = None
+    if (await visit.api.get("transactions"))["items"]:  # without any there is nothing to look through runs for
+        coverage = (await visit.api.get("coverage"))["report"]
+    around, service, rules, decided, objectives = None, None, [], [], []
     if focus:
-        around, service, book, made = await visit.many(
+        around, service, book, made, slos = await visit.many(
             visit.api.get("neighbourhood", focus, hops=hops),
             visit.api.get("services", focus),
             visit.api.get("rules"),
             visit.api.get("decisions", service=focus, limit=RUNS_SHOWN),
+            visit.api.get("slos", service=focus),
         )
         rules = [one for one in book["items"] if within(one, service)]
-        decided = made["items"]
+        decided, objectives = made["items"], slos["items"]
     return visit.page(
         "services.html",
         at="services",
@@ -52,6 +56,8 @@ async def services(visit: Visit) -> Response:
         service=service,
         rules=rules,
         decided=decided,
+        objectives=objectives,
+        coverage=coverage,
         environments=sorted({one["environment"] for one in every if one["environment"]}),
         environment=environment,
     )
