@@ -153,7 +153,7 @@ def test_a_group_is_one_box_that_counts_what_is_in_it_and_undo_stands_apart():
         step(id="last", status="pending", started_at=None, ended_at=None),
     ]
     drawn = str(chain.draw(steps))
-    assert "1 of 2 done, one failed" in drawn
+    assert "1 of 2, one failed" in drawn
     assert "undo drain" in drawn
     assert "not yet" in drawn
     assert drawn.count("<rect") == 4

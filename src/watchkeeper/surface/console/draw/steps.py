@@ -36,7 +36,7 @@ def _one(name: str, inside: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if below:
         done = sum(step["status"] in {"done", "skipped"} for step in below)
         bad = any(step["status"] == "failed" for step in below)
-        fact = f"{done} of {len(below)} done" + (", one failed" if bad else "")
+        fact = f"{done} of {len(below)}" + (" done" if not bad else "") + (", one failed" if bad else "")
     elif own["started_at"] and own["ended_at"]:
         fact = words.span(ms_between(instant(own["started_at"]), instant(own["ended_at"])))
         fact += f", {own['attempts']} tries" if own["attempts"] > 1 else ""
