@@ -23,6 +23,7 @@ from watchkeeper.engine.register_reading import RegisterReader
 from watchkeeper.engine.replaying import Replayer
 from watchkeeper.engine.store_reading import StoreReader
 from watchkeeper.engine.suggesting import Suggester
+from watchkeeper.engine.tallying import Tallies
 from watchkeeper.engine.trying import Trier
 from watchkeeper.home.settings import Settings
 from watchkeeper.packs.runbook import SecretRef
@@ -63,6 +64,7 @@ class Node:
         self.impacts = Impacts(engine, self.trying)
         self.suggesting = Suggester(engine)
         self.calendars = CalendarReader(engine)
+        self.tallies = Tallies(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__

@@ -1,7 +1,7 @@
 """Metrics: is automation earning its keep?"""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -10,10 +10,7 @@ from starlette.responses import Response
 from watchkeeper.surface.console import words
 from watchkeeper.surface.console.draw.svg import drawing, element, text
 from watchkeeper.surface.console.visit import Visit
-from watchkeeper.values import instant, ms_between
 
-PAGES_READ: Final = 10
-PAGE: Final = 1_000
 DAYS_SHOWN: Final = 30
 WINDOW: Final = "30d"
 WINDOWS: Final = ("1d", "7d", "30d", "90d")
@@ -32,36 +29,24 @@ FAILURE: Final = ("failed", "undone", "undo_failed")
 
 async def metrics(visit: Visit) -> Response:
     window = visit.query.get("window", WINDOW)
-    incidents, runs, decisions, measured, slos = await visit.many(
-        _all(visit, "incidents"),
-        _all(visit, "runs"),
-        _all(visit, "decisions"),
-        visit.api.get("metrics", window=window),
-        visit.api.get("slos"),
+    tally, measured, slos = await visit.many(
+        visit.api.get("tally", days=DAYS_SHOWN), visit.api.get("metrics", window=window), visit.api.get("slos")
     )
-    ended = [one for one in runs if not one["open"]]
-    good = sum(one["status"] in SUCCESS for one in ended)
-    bad = sum(one["status"] in FAILURE for one in ended)
-    took = sorted(ms_between(instant(one["at"]), instant(one["ended_at"])) for one in ended if one["ended_at"])
+    good = sum(tally["runs"].get(status, 0) for status in SUCCESS)
+    bad = sum(tally["runs"].get(status, 0) for status in FAILURE)
+    days = [(one["day"], Counter(one["verdicts"])) for one in tally["days"]]
     return visit.page(
         "metrics.html",
         at="metrics",
         title="Metrics",
         answer=answer(good, bad),
-        incidents=len(incidents),
-        restored=_median(
-            ms_between(instant(one["began_at"]), instant(one["resolved_at"])) for one in incidents if one["resolved_at"]
-        ),
-        detected=_median(max(0, ms_between(instant(one["began_at"]), instant(one["opened_at"]))) for one in incidents),
-        took=took[len(took) // 2] if took else None,
+        tally=tally,
         good=good,
         bad=bad,
-        verdicts=Counter(one["verdict"] for one in decisions),
-        decided=len(decisions),
-        per_day=per_day(decisions),
-        picture=bars(per_day(decisions)),
-        statuses=Counter(one["status"] for one in ended),
-        whole=len(decisions) < PAGES_READ * PAGE,
+        verdicts=sum((counts for _, counts in days), Counter()),
+        per_day=days,
+        picture=bars(days),
+        statuses=Counter(tally["runs"]),
         services=[figured(one) for one in measured["items"]],
         slos=slos["items"],
         window=window,
@@ -90,36 +75,10 @@ def _text(metric: Mapping[str, Any]) -> tuple[str, str]:
             return f"{value:,}", ""
 
 
-async def _all(visit: Visit, what: str) -> list[Any]:
-    """The newest, at most PAGES_READ pages of them."""
-    found: list[Any] = []
-    after: str | None = ""
-    for _ in range(PAGES_READ):
-        page = await visit.api.get(what, limit=PAGE, after=after)
-        found += page["items"]
-        after = page["next"]
-        if after is None:
-            break
-    return found
-
-
 def answer(good: int, bad: int) -> str:
     if not good + bad:
         return "Automation has not repaired anything yet."
     return f"{good} of {words.plural(good + bad, 'repair')} ended verified."
-
-
-def _median(values: Iterable[int]) -> int | None:
-    found = sorted(values)
-    return found[len(found) // 2] if found else None
-
-
-def per_day(decisions: Sequence[Mapping[str, Any]]) -> list[tuple[str, Counter[str]]]:
-    """Verdicts a day (UTC), oldest first, at most DAYS_SHOWN days."""
-    found: dict[str, Counter[str]] = {}
-    for one in decisions:
-        found.setdefault(one["at"][:10], Counter())[one["verdict"]] += 1
-    return sorted(found.items())[-DAYS_SHOWN:]
 
 
 def bars(days: Sequence[tuple[str, Counter[str]]]) -> Markup | None:
