@@ -85,13 +85,13 @@ async def activations(node: Here, after: After = None, limit: Limit = LIMIT_DEFA
 
 
 @family.get("/configuration/activations/{digest}")
-async def kept(node: Here, digest: str) -> Response:
-    """One of them with its files (path -> base64), each checked against its SHA-256."""
+async def kept(node: Here, digest: str, file: Annotated[str, Query(max_length=500)] = "") -> Response:
+    """One of them with its files (path -> base64), each checked against its SHA-256; with `file` that one alone."""
     found = await node.engine.changes.kept(digest)
     if isinstance(found, No):
         return answer(found)
     one, files = found
-    shown = {path: base64.b64encode(body).decode() for path, body in sorted(files.items())}
+    shown = {path: base64.b64encode(body).decode() for path, body in sorted(files.items()) if file in {"", path}}
     return answer({"activation": one, "files": shown})
 
 

@@ -21,13 +21,14 @@ DONE: Final = {
 
 
 async def limits(visit: Visit) -> Response:
-    holds, freezes, stops, waiting, breakers, brakes = await visit.many(
+    holds, freezes, stops, waiting, breakers, brakes, calendars = await visit.many(
         visit.api.get("holds", state="closed", limit=ENDED_SHOWN),
         visit.api.get("freezes", state="closed", limit=ENDED_SHOWN),
         visit.api.get("stops", state="closed", limit=ENDED_SHOWN),
         visit.api.get("proposals", limit=100),
         visit.api.get("breakers", state="open", limit=LIMITS_SHOWN),
         visit.api.get("brakes", state="open", limit=LIMITS_SHOWN),
+        visit.api.get("calendars"),
     )
     past = [
         {**one, "what": what}
@@ -41,6 +42,7 @@ async def limits(visit: Visit) -> Response:
         at="limits",
         title="Freezes and holds",
         force=force,
+        calendars=calendars["items"],
         past=past[:ENDED_SHOWN],
         waiting=waiting["items"],
         scopes=SCOPES,

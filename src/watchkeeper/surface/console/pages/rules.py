@@ -1,5 +1,6 @@
 """Rules and runbooks: what may it do by itself?"""
 
+import base64
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -35,6 +36,7 @@ async def rule(visit: Visit) -> Response:
     )
     return visit.page(
         "rule.html",
+        source=await source(visit, found["where"]),
         at="rules",
         title=name.rpartition("/")[2],
         r=found,
@@ -45,11 +47,20 @@ async def rule(visit: Visit) -> Response:
     )
 
 
+async def source(visit: Visit, where: str) -> tuple[str, str]:
+    """The file behind a rule or a runbook as it is active: its path and its text."""
+    path = where.rpartition(":")[0] or where
+    active = await visit.api.get("configuration")
+    kept = await visit.api.get("configuration", "activations", active["digest"], file=path)
+    return path, base64.b64decode(kept["files"].get(path, "")).decode("utf-8", "replace")
+
+
 async def runbook(visit: Visit) -> Response:
     name = visit.part["name"]
     found, done = await visit.many(visit.api.get("runbooks", name), visit.api.get("runs", runbook=name, limit=20))
     return visit.page(
         "runbook.html",
+        source=await source(visit, found["where"]),
         at="rules",
         title=name.rpartition("/")[2],
         b=found,
