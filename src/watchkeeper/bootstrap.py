@@ -25,7 +25,7 @@ from watchkeeper.adapters.cel import CelCompiler
 from watchkeeper.adapters.channels import Email, Webhook
 from watchkeeper.adapters.dice import Dice
 from watchkeeper.adapters.folder import Folder
-from watchkeeper.adapters.http import HttpClient
+from watchkeeper.adapters.http import HttpClient, Request
 from watchkeeper.adapters.memory_store import Forgetful, MemoryStore
 from watchkeeper.adapters.prober import NodeProber
 from watchkeeper.adapters.process import end_leftover
@@ -56,7 +56,7 @@ from watchkeeper.engine.scenarios import Healthy, Played, Remembering, Silent, s
 from watchkeeper.engine.scenarios import play as play_scenario
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.sequencer import Sequencer, keep_in
-from watchkeeper.errors import Rejected, Untrusted
+from watchkeeper.errors import InDoubt, Rejected, Unavailable, Untrusted
 from watchkeeper.home.configuration import Compiled, Configuration, compile_home
 from watchkeeper.home.parsed import Parsed
 from watchkeeper.home.starter import starter
@@ -71,6 +71,8 @@ from watchkeeper.values import Severity, id_from, severity_of
 
 STATE: Final = ".watchkeeper"
 BACKUP: Final = "backup-"
+FETCH_MS: Final = 5_000
+FETCHED_BYTES_MAX: Final = 65_536  # a certificate of SNS has 2 KiB
 SEED_BYTES: Final = 32
 # The writer's thread waits behind a busy loop at each statement: at 5 ms that is its whole time.
 SWITCH_S: Final = 0.0005
@@ -283,7 +285,20 @@ def _engine(
     telling.engine = engine
     if not ssh_installed():
         engine.situations.without[Via.SSH] = SSH_EXTRA
+    engine.fetch = lambda url: _fetched(client, url)
     return engine
+
+
+async def _fetched(client: HttpClient, url: str) -> bytes:
+    """A small document over https, from where it says and nowhere else. Raises Unavailable or Rejected."""
+    asked = Request(method="GET", url=url, timeout_ms=FETCH_MS, response_bytes_max=FETCHED_BYTES_MAX)
+    try:
+        found = await client.request(asked)
+    except (InDoubt, Untrusted) as failed:
+        raise Unavailable(str(failed)) from failed
+    if found.status != 200 or found.truncated:
+        raise Unavailable(f"{url.partition('?')[0]}: answered {found.status}")
+    return found.body
 
 
 async def back_up(node: Node, *, with_key: bool) -> Archive:

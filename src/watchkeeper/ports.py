@@ -52,6 +52,8 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "answered": ("state",),
     "import": (),
     "tombstone": ("kind",),
+    "change": ("state", "service", "source"),
+    "heard": (),
     "swept": (),
     "size": (),
     "breaker": ("state",),

@@ -17,6 +17,8 @@ PATHS = st.sampled_from(
         "generic/no",
         "heartbeat/nightly",
         "sns",
+        "pagerduty",
+        "github",
         "",
         "../status",
     ]

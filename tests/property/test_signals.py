@@ -104,3 +104,63 @@ def test_a_beat_never_causes_a_later_alarm_sooner(seconds, until):
     assert bool([s for s in open_now if s.ends_at is None and s.starts_at >= NOW + timedelta(seconds=newest)]) == (
         until - newest > 60
     )
+
+
+pager_events = st.fixed_dictionaries(
+    {
+        "event_type": st.sampled_from(["incident.acknowledged", "incident.resolved", "incident.reopened"])
+        | json_values,
+        "id": st.text(max_size=6) | json_values,
+        "occurred_at": st.just("2026-03-01T09:00:00Z") | json_values,
+        "agent": st.fixed_dictionaries({"type": st.just("user_reference") | json_values}) | json_values,
+        "data": st.fixed_dictionaries(
+            {
+                "id": st.text(max_size=6) | json_values,
+                "service": st.fixed_dictionaries({"id": json_values, "summary": json_values}) | json_values,
+            }
+        )
+        | json_values,
+    }
+)
+hub_events = st.fixed_dictionaries(
+    {},
+    optional={
+        "action": st.sampled_from(["created", "published", "requested", "completed"]) | json_values,
+        "repository": st.fixed_dictionaries({"full_name": st.just("a/b") | json_values}) | json_values,
+        "sender": json_values,
+        "deployment": st.fixed_dictionaries({"id": st.integers(), "created_at": st.just("2026-03-01T09:00:00Z")})
+        | json_values,
+        "deployment_status": st.fixed_dictionaries({"state": st.just("success") | json_values}) | json_values,
+        "release": json_values,
+        "workflow_run": json_values,
+    },
+)
+envelopes = st.fixed_dictionaries(
+    {
+        "Type": st.sampled_from(["Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"]) | json_values,
+        "Message": st.fixed_dictionaries(
+            {"AlarmName": json_values, "NewStateValue": st.just("ALARM") | json_values, "Trigger": json_values}
+        ).map(json.dumps)
+        | json_values,
+        "MessageId": json_values,
+    }
+)
+
+
+@LAWS
+@given(
+    st.tuples(st.just("pagerduty"), pager_events.map(lambda each: {"event": each}) | json_values)
+    | st.tuples(st.just("github"), hub_events | json_values)
+    | st.tuples(st.just("sns"), envelopes | json_values),
+    st.sampled_from(["", "deployment", "deployment_status", "release", "workflow_run", "ping"]),
+)
+def test_whatever_a_tool_says_is_read_or_kept_with_its_reason(said, event):
+    format_, body = said
+    raw = json.dumps(body).encode()
+    found = Delivery(
+        id="d", source="s", format=format_, received_at=NOW, headers={"x-github-event": event}, body=raw, sha256=""
+    )
+    with contextlib.suppress(Malformed):
+        parsed = parse(found, SOURCE)
+        assert all(letter.why and letter.delivery == "d" for letter in parsed.dead)
+        assert parsed == parse(found, SOURCE)

@@ -44,12 +44,13 @@ from watchkeeper.engine.outputs import Outputs
 from watchkeeper.engine.perform import Leaser, StepPerformer
 from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.programs import PackActions, Programs
-from watchkeeper.engine.records import Message, RunRecord, put, read
+from watchkeeper.engine.records import ChangeRecord, Message, RunRecord, put, read
 from watchkeeper.engine.reminders import Reminders
 from watchkeeper.engine.restoring import held_since
 from watchkeeper.engine.retention import gone
 from watchkeeper.engine.room import Room, RoomWatch
 from watchkeeper.engine.runner import Begun, Live, Runner
+from watchkeeper.engine.sayings import Sayings
 from watchkeeper.engine.scribe import Dice, Scribe
 from watchkeeper.engine.sequencer import Sequencer
 from watchkeeper.engine.sessions import Sessions
@@ -82,6 +83,9 @@ TICK_S: Final = 0.25
 LAPSED_A_TICK_MAX: Final = 500  # requests that are looked at in one tick, whether they still stand
 FORGET_EVERY_S: Final = 60.0
 ROOM_WOKEN: Final = 4  # more than one: the first may be kept out by another limit
+
+
+Fetch = Callable[[str], Awaitable[bytes]]
 
 
 class Engine:
@@ -178,6 +182,8 @@ class Engine:
         self.watching = Watching(self.scribe, self.world, self.pipeline, prober, self.measuring, self.witnesses)
         self.incidents = Incidents(self.scribe, self.correlation, self.tell)
         self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files, aside)
+        self.sayings = Sayings(self.scribe, self.world, self.correlation, self.limits, self.incidents, self.changed)
+        self.pipeline.on_said = self.sayings.take
         self.sweeper = Sweeper(self.scribe, clock, self.world, self.correlation)
         self.room = RoomWatch(self.scribe, clock, self.world, self.sweeper, self.tell)
         self.intake.refusal = self.room.refusal
@@ -198,6 +204,7 @@ class Engine:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[None]] = set()
+        self.fetch: Fetch | None = None  # GET over https, no redirects; None: this node asks nobody
         self.archiver: Archiver | None = None  # None: this store cannot be copied
         self.started_at: Instant | None = None
         self.failed: str = ""
@@ -219,6 +226,7 @@ class Engine:
         await self.objectives.load()
         await self.calendars.configure()
         await self.outbox.load()
+        await self._deploys()
         await self.taken.runs()
         self._let_go()
         self.watching.restore(self.correlation.alerts())
@@ -268,6 +276,12 @@ class Engine:
         outcome = await self.scribe.commit(Commit(at=self.clock.now(), bumps=("fence",)))
         assert isinstance(outcome, Committed)
         self.world.fence = self.scribe.versions.get("fence", 0)
+
+    async def _deploys(self) -> None:
+        """What is under way, as the present catalogue reads it."""
+        async for record in self.taken.all(ChangeRecord, {"state": "open"}):
+            if (deploy := self.sayings.under_way(record)) is not None:
+                self.world.deploys[record.id] = deploy
 
     def _let_go(self) -> None:
         """After a start: what waited for an alert that was over before anybody was told."""
@@ -528,6 +542,7 @@ class Engine:
                 await self.changed("clock")
             await self._lapse_approvals(LAPSED_A_TICK_MAX)
             await self._expire()
+            await self.sayings.expire()
             await self.breakers.look()
             await self.reminders.look()
             await self.calendars.look()

@@ -20,7 +20,7 @@ from watchkeeper.engine.answer import No
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.incidents import Mark
 from watchkeeper.engine.reading import Reader, View, approval_view, decision_view
-from watchkeeper.engine.records import Note, RunRecord, kind_of, read
+from watchkeeper.engine.records import ChangeRecord, Note, RunRecord, kind_of, read
 from watchkeeper.engine.retention import absent
 from watchkeeper.engine.runner import decode
 from watchkeeper.execute.run import Event, Intended, Status
@@ -29,8 +29,10 @@ from watchkeeper.learn.measures import measures
 from watchkeeper.ledger import entry as entries
 from watchkeeper.ports import EntryRow
 from watchkeeper.signals.signal import Signal
-from watchkeeper.values import Instant, instant
+from watchkeeper.values import Instant, after_ms, instant
 
+CHANGES_BEFORE_MS: Final = 3_600_000  # a change of the hour before may be why
+CHANGES_SHOWN_MAX: Final = 100
 PARTS_MAX: Final = 10_000  # of each kind, in one trail; beyond it `complete` is false
 ALTERNATIVES_MAX: Final = 1_000  # ids in one question to the store
 
@@ -98,7 +100,19 @@ class IncidentReader:
             "approvals": [approval_view(approval) for approval in parts.approvals],
             "runs": [await self._reader.run_view(record) for record in parts.runs],
             "notes": parts.notes,
+            "changes": await self._changes(parts),
         }
+
+    async def _changes(self, parts: _Parts) -> list[ChangeRecord]:
+        """What was changed on its entities from an hour before it began until its end, newest first."""
+        begin = after_ms(parts.incident.began_at, -CHANGES_BEFORE_MS)
+        end = parts.incident.resolved_at or self._engine.clock.now()
+        found: list[ChangeRecord] = []
+        for entity in dict.fromkeys(alert.entity for alert in parts.alerts if alert.entity):
+            page = await self._engine.store.find("change", {"service": entity}, limit=CHANGES_SHOWN_MAX)
+            found += [read(row, ChangeRecord) for row in page.items]
+        within = [each for each in found if each.at <= end and (each.ended_at is None or each.ended_at >= begin)]
+        return sorted(within, key=lambda each: each.at, reverse=True)[:CHANGES_SHOWN_MAX]
 
     async def trail(self, identity: str) -> Trail | No:
         parts = await self._parts(identity)

@@ -22,7 +22,7 @@ from watchkeeper.signals.priority import Ranker
 from watchkeeper.signals.signal import Delivery, Parsed, Source
 
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024
-HEADERS_KEPT: Final = ("content-type",)
+HEADERS_KEPT: Final = ("content-type", "x-github-event", "x-github-delivery")
 
 
 class Accepted(Struct, frozen=True, kw_only=True):

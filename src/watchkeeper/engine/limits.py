@@ -39,14 +39,14 @@ class Limits:
     # What a caller may do is judged at the door by role; here stands only what depends on the thing itself.
 
     async def hold(
-        self, actor: Actor, scope: Scope, until_at: Instant, reason: str, origin: str = "person"
+        self, actor: Actor, scope: Scope, until_at: Instant, reason: str, origin: str = "person", identity: str = ""
     ) -> Hold | No:
         """A person leads: automation waits for the scope until then."""
         now = self._scribe.clock.now()
         if no := _bad_reason(reason) or _bad_span(now, until_at, HOLD_MOST_MS) or self._bad_scope(scope):
             return no
         found = Hold(
-            id=self._scribe.new_id("hld", now),
+            id=identity or self._scribe.new_id("hld", now),
             scope=scope,
             by=actor.name,
             reason=reason,

@@ -16,7 +16,7 @@ from the alerts and the last decisions, so it is worked out again at start.
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -67,6 +67,7 @@ class Pipeline:
         self._scribe, self._world, self._correlation, self._witnesses = scribe, world, correlation, witnesses
         self._reader, self._judge, self._intake = reader, judge, intake
         self.on_beat: Callable[[Signal], tuple[Put, ...]] = lambda _: ()
+        self.on_said: Callable[[Delivery, Parsed], Awaitable[Parsed]] = _passed_over
         self.turn = asyncio.Lock()
         self._more = asyncio.Event()
         self._failures: dict[str, int] = {}
@@ -178,7 +179,10 @@ class Pipeline:
                 await asyncio.sleep(0)
                 until_s = loop.time() + AT_A_STRETCH_S
             try:
-                commit, changed = self._relate(delivery, self._reader.read(delivery))
+                parsed = self._reader.read(delivery)
+                if parsed.changes or parsed.acknowledgements:
+                    parsed = await self.on_said(delivery, parsed)
+                commit, changed = self._relate(delivery, parsed)
             except WatchkeeperError as unread:
                 commit, changed = self._relate(delivery, self._unread(delivery, str(unread)))
             except Exception as broken:
@@ -380,6 +384,10 @@ class Pipeline:
 
 def _waiting(delivery: Delivery, number: int = 0) -> Waiting:
     return Waiting(id=delivery.id, rank=delivery.priority, since_at=delivery.received_at, number=number)
+
+
+async def _passed_over(_delivery: Delivery, parsed: Parsed) -> Parsed:
+    return parsed
 
 
 def _merged(merge: Merge, at: Instant) -> Note:

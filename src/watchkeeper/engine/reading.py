@@ -22,7 +22,7 @@ from watchkeeper.decide.explain import explain, near_misses
 from watchkeeper.engine.answer import No, invalid, missing
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.intake import SignalReader
-from watchkeeper.engine.records import Message, RunRecord, Waiting, kind_of, read
+from watchkeeper.engine.records import ChangeRecord, Message, RunRecord, Waiting, kind_of, read
 from watchkeeper.engine.retention import absent
 from watchkeeper.engine.runner import decode
 from watchkeeper.errors import Conflict
@@ -358,6 +358,15 @@ class Reader:
     async def messages(self, where: Mapping[str, str], *, after: str | None, limit: int) -> Listed:
         page = await self._engine.store.find("message", where, after=after, limit=limit)
         return Listed(items=tuple(message_view(read(row, Message)) for row in page.items), next=page.next)
+
+    async def changes(self, where: Mapping[str, str], *, after: str | None, limit: int) -> Listed:
+        wanted = dict(where)
+        if "service" in wanted:
+            wanted["service"] = self._ref(wanted["service"])
+        return await self._page(ChangeRecord, wanted, after, limit)
+
+    async def change(self, identity: str) -> ChangeRecord | No:
+        return await self._get(ChangeRecord, identity) or await absent(self._engine.store, "change", identity)
 
     # The whole.
 

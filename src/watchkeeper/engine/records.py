@@ -209,6 +209,36 @@ class Feedback(Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class ChangeRecord(Struct, frozen=True, kw_only=True):
+    """A change that a source told of. `service` is the entity it means, "" when none is known. `until_at`: the end it
+    announced, while it goes on.
+    """
+
+    id: str
+    source: str
+    kind: str
+    subject: str
+    service: str
+    environment: str
+    title: str
+    url: str
+    by: str
+    at: Instant
+    until_at: Instant | None = None
+    ended_at: Instant | None = None
+    outcome: str = ""
+
+
+class Heard(Struct, frozen=True, kw_only=True):
+    """A word of a pager that was carried out: said again, it is passed over."""
+
+    id: str
+    at: Instant
+    source: str
+    what: str
+    by: str
+
+
 class Tombstone(Struct, frozen=True, kw_only=True):
     """`id` is `kind:2026-03-01` for what went by retention on the day it began, `kind:ID` for what went by order.
 
@@ -313,6 +343,11 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     NodeTimes: ("measured", lambda _: {}),
     Reading: ("objective", lambda _: {}),
     Note: ("note", lambda x: {"subject": x.subject}),
+    ChangeRecord: (
+        "change",
+        lambda x: {"state": _open(x.ended_at is None), "service": x.service, "source": x.source},
+    ),
+    Heard: ("heard", lambda _: {}),
     Tombstone: ("tombstone", lambda x: {"kind": x.kind}),
     Swept: ("swept", lambda _: {}),
     SizeSample: ("size", lambda _: {}),

@@ -18,7 +18,7 @@ from watchkeeper.correlate.incident import Incident
 from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.answer import No, missing, went
-from watchkeeper.engine.records import Feedback, Message, Note, RunRecord, Tombstone, Waiting, read
+from watchkeeper.engine.records import ChangeRecord, Feedback, Heard, Message, Note, RunRecord, Tombstone, Waiting, read
 from watchkeeper.guards.situation import Freeze, Hold, Stop
 from watchkeeper.home.settings import Retention
 from watchkeeper.ledger.entry import read as read_entry
@@ -37,19 +37,19 @@ class Keeps(StrEnum):
 
 
 KEPT_BY: Final[dict[str, Keeps]] = {
-    **dict.fromkeys(("signal", "dead_letter", "delivery", "track"), Keeps.SIGNALS),
+    **dict.fromkeys(("signal", "dead_letter", "delivery", "track", "heard"), Keeps.SIGNALS),
     **dict.fromkeys(("message", "output"), Keeps.OUTPUTS),
     **dict.fromkeys(
         (
             *("decision", "situation", "judged", "proposal", "approval", "run", "journal", "incident", "alert"),
-            *("note", "feedback", "hold", "freeze", "stop", "grant"),
+            *("note", "feedback", "hold", "freeze", "stop", "grant", "change"),
         ),
         Keeps.SITUATIONS,
     ),
 }
 SWEPT: Final = (  # in this order: what points to another goes before it
     *("signal", "dead_letter", "track", "message", "feedback", "note", "approval", "proposal", "run", "decision"),
-    *("incident", "alert", "hold", "freeze", "stop", "grant"),
+    *("incident", "alert", "hold", "freeze", "stop", "grant", "change", "heard"),
 )
 LEDGERED: Final = frozenset({"decision", "run"})  # kinds of which the ledger has entries
 GONE: Final = "gone"  # the one name in an output that went
@@ -196,4 +196,6 @@ _RULES: Final[dict[str, _Rule]] = {
     "freeze": (Freeze, _lifted, _nothing),
     "stop": (Stop, _lifted, _nothing),
     "grant": (Grant, _revoked, _nothing),
+    "change": (ChangeRecord, lambda x: x.ended_at, _nothing),
+    "heard": (Heard, _at, _nothing),
 }

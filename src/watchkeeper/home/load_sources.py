@@ -15,6 +15,8 @@ sources:
 import re
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from watchkeeper.documents import Fields, Kind, plain_of, wrong
 from watchkeeper.errors import Malformed
 from watchkeeper.home.load_notify import secret_of
@@ -36,6 +38,15 @@ SOURCES_MAX: Final = 500
 EXPECTED_MAX: Final = 5_000  # heartbeats or probes of one source
 STALE_DEFAULT_MS: Final = 5 * 3_600_000
 WEEK_MS: Final = 7 * 86_400_000
+HOLD_FOR_MOST_MS: Final = 8 * 3_600_000  # an acknowledgement holds at most so long without a fresh act
+DEPLOY_WITHIN_MOST_MS: Final = 86_400_000
+LATE_MOST_MS: Final = 86_400_000  # SNS tries again for hours
+_TOPIC: Final = re.compile(r"arn:aws(?:-[a-z]+)*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?")
+HEADERS: Final = {
+    SourceKind.GRAFANA: "X-Grafana-Alerting-Signature",
+    SourceKind.PAGERDUTY: "X-PagerDuty-Signature",
+    SourceKind.GITHUB: "X-Hub-Signature-256",
+}
 PROBES: Final = {"http": "url", "tcp": "address", "command": "argv"}
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NAME_EXPECTED: Final = "a name of lower-case letters, digits, '-', '_' and '.'"
@@ -86,16 +97,45 @@ def _source(name: str, fields: Fields) -> SourceSettings:
     settings = SourceSettings(
         kind=kind or SourceKind.ALERTMANAGER,
         source=source,
-        credential=_credential(fields),
+        credential=_credential(fields, kind),
         mapping=_mapping(fields) if kind is SourceKind.GENERIC else None,
         heartbeats=beats,
         polls=tuple(poll for poll in polls if poll is not None),
     )
+    settings = _more(settings, fields)
     fields.done()
     return settings
 
 
-def _credential(source: Fields) -> Credential:
+def _more(settings: SourceSettings, fields: Fields) -> SourceSettings:
+    """What the sources of changes, of people and of SNS need beside."""
+    match settings.kind:
+        case SourceKind.SNS:
+            topics = fields.texts("topics", most=100)
+            if not topics:
+                fields.wrong("topics", "is missing: name the topics that may send, by their ARN")
+            for topic in topics:
+                if not _TOPIC.fullmatch(topic):
+                    fields.wrong("topics", f"{topic!r} is no topic: write arn:aws:sns:REGION:ACCOUNT:NAME")
+            if fields.has("credential"):
+                fields.wrong("credential", "has no place here: SNS signs what it sends")
+            late_ms = fields.duration("late_max", default=settings.late_max_ms, least=60_000, most=LATE_MOST_MS)
+            found = replace(settings, topics=topics, confirm=fields.boolean("confirm"), late_max_ms=late_ms)
+            return replace(found, mapping=_mapping(fields) if fields.has("mapping") else None)
+        case SourceKind.PAGERDUTY:
+            hold_ms = fields.duration("hold_for", default=settings.hold_for_ms, least=60_000, most=HOLD_FOR_MOST_MS)
+            return replace(settings, services=fields.labels("services"), hold_for_ms=hold_ms)
+        case SourceKind.GITHUB:
+            within_ms = fields.duration("deploy_within", default=None, least=60_000, most=DEPLOY_WITHIN_MOST_MS)
+            workflows = fields.texts("workflows", most=100)
+            return replace(
+                settings, services=fields.labels("services"), deploy_within_ms=within_ms, workflows=workflows
+            )
+        case _:
+            return settings
+
+
+def _credential(source: Fields, of: SourceKind | None) -> Credential:
     fields = source.child("credential")
     if fields is None:
         return Credential()
@@ -119,7 +159,10 @@ def _credential(source: Fields) -> Credential:
             found = Credential(
                 kind=kind,
                 secret=secret_of(child, "key", required=True),
-                header=child.text("header", default=Credential().header),
+                header=child.text(
+                    "header", default=HEADERS.get(of, Credential().header) if of else Credential().header
+                ),
+                timestamp=child.text("timestamp") if of is SourceKind.GRAFANA else "",
                 tolerance_ms=child.duration(
                     "tolerance", default=Credential().tolerance_ms, least=1_000, most=3_600_000
                 ),

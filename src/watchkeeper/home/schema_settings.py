@@ -140,7 +140,7 @@ def _source() -> Schema:
         {
             "bearer": _SECRET,
             "basic": _mapping({"user": _TEXT, "password": _SECRET}, ("user", "password")),
-            "hmac": _mapping({"key": _SECRET, "header": _TEXT, "tolerance": _DURATION}, ("key",)),
+            "hmac": _mapping({"key": _SECRET, "header": _TEXT, "timestamp": _TEXT, "tolerance": _DURATION}, ("key",)),
         }
     )
     return _mapping(
@@ -156,6 +156,13 @@ def _source() -> Schema:
             "mapping": {"type": "object"},
             "beats": {"type": "array", "items": beat},
             "probes": {"type": "array", "items": probe},
+            "services": _LABELS,
+            "topics": {"type": "array", "items": _TEXT},
+            "confirm": _FLAG,
+            "late_max": _DURATION,
+            "hold_for": _DURATION,
+            "deploy_within": _DURATION,
+            "workflows": {"type": "array", "items": _TEXT},
         },
         ("kind",),
     )

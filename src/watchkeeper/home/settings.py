@@ -38,6 +38,9 @@ class SourceKind(StrEnum):
     GENERIC = "generic"
     HEARTBEAT = "heartbeat"
     PROBE = "probe"
+    SNS = "sns"
+    PAGERDUTY = "pagerduty"
+    GITHUB = "github"
 
 
 class CredentialKind(StrEnum):
@@ -50,13 +53,16 @@ class CredentialKind(StrEnum):
 
 
 class Credential(Struct, frozen=True, kw_only=True):
-    """`secret` is a reference. `header` carries an HMAC (SHA-256, hex) over time stamp, '.' and body."""
+    """`secret` is a reference. `header` carries an HMAC (SHA-256, hex): over time stamp, '.' and body, or as Grafana,
+    PagerDuty and GitHub sign, by the kind of the source. `timestamp` is the header in which Grafana says when.
+    """
 
     kind: CredentialKind = CredentialKind.TOKEN
     secret: SecretRef | None = None
     user: str = ""
     header: str = "X-Watchkeeper-Signature"
     tolerance_ms: int = 300_000
+    timestamp: str = ""
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
@@ -106,7 +112,11 @@ class Poll(Struct, frozen=True, kw_only=True):
 
 
 class SourceSettings(Struct, frozen=True, kw_only=True):
-    """A source, how its sender proves itself, and what its kind needs."""
+    """A source, how its sender proves itself, and what its kind needs.
+
+    `services`: the sender's name of a thing -> the entity it means. `topics`: SNS topics that may send. `hold_for_ms`: how
+    long an acknowledgement holds. `deploy_within_ms`: how long a deploy is announced to take; None: it announces no end.
+    """
 
     kind: SourceKind
     source: Source
@@ -114,6 +124,13 @@ class SourceSettings(Struct, frozen=True, kw_only=True):
     mapping: GenericMapping | None = None
     heartbeats: tuple[Heartbeat, ...] = ()
     polls: tuple[Poll, ...] = ()
+    services: dict[str, str] = {}
+    topics: tuple[str, ...] = ()
+    confirm: bool = False
+    late_max_ms: int = 3_600_000
+    hold_for_ms: int = 3_600_000
+    deploy_within_ms: int | None = None
+    workflows: tuple[str, ...] = ()
 
 
 class Route(Struct, frozen=True, kw_only=True):

@@ -8,8 +8,11 @@ from watchkeeper.signals.alertmanager import parse_alertmanager
 from watchkeeper.signals.beat import parse_beat
 from watchkeeper.signals.cloudevents import parse_cloudevents
 from watchkeeper.signals.generic import Mapping, parse_generic
+from watchkeeper.signals.github import parse_github
+from watchkeeper.signals.pagerduty import parse_pagerduty
 from watchkeeper.signals.sample import parse_sample
 from watchkeeper.signals.signal import Delivery, Parsed, Source
+from watchkeeper.signals.sns import parse_sns
 
 
 def parse(delivery: Delivery, source: Source, mapping: Mapping | None = None) -> Parsed:
@@ -23,6 +26,12 @@ def parse(delivery: Delivery, source: Source, mapping: Mapping | None = None) ->
             if mapping is None:
                 raise Malformed("mapping", f"source {source.name}: is generic and has no mapping in watchkeeper.yaml")
             return parse_generic(delivery, source, mapping)
+        case "sns":
+            return parse_sns(delivery, source, mapping)
+        case "pagerduty":
+            return parse_pagerduty(delivery, source)
+        case "github":
+            return parse_github(delivery, source)
         case "beat":
             return parse_beat(delivery, source)
         case "sample":

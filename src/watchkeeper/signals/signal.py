@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from watchkeeper.signals.said import Acknowledgement, Change
 from watchkeeper.values import Instant, Labels
 
 LABELS_MAX: Final = 128
@@ -117,3 +118,5 @@ class Parsed(Struct, frozen=True, kw_only=True):
 
     signals: tuple[Signal, ...]
     dead: tuple[DeadLetter, ...] = ()
+    changes: tuple[Change, ...] = ()
+    acknowledgements: tuple[Acknowledgement, ...] = ()

@@ -15,6 +15,7 @@ from watchkeeper.surface.api import (
     business,
     calendars,
     cards,
+    changes,
     configuration,
     events,
     exclusions,
@@ -55,6 +56,7 @@ FAMILIES: Final = (
     exclusions.family,
     ledger.family,
     store.family,
+    changes.family,
     events.family,
 )
 

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from watchkeeper.errors import Rejected
-from watchkeeper.home.settings import Credential, CredentialKind, SourceSettings
+from watchkeeper.home.settings import Credential, CredentialKind, SourceKind, SourceSettings
 from watchkeeper.surface.api.node import Node, header
 
 TIMESTAMP: Final = b"x-watchkeeper-timestamp"
 SECONDS_DIGITS_MAX: Final = 12
+SIGNATURES_MAX: Final = 8  # in one header
 
 
 async def sender_of(node: Node, scope: Mapping[str, Any], body: bytes, sources: Iterable[str]) -> str | None:
@@ -53,8 +54,16 @@ async def _proves(
             right = await node.leaser(credential.secret)
             return _same(user, credential.user) & _same(password, right)
         case CredentialKind.HMAC:
-            signature = header(scope, credential.header.lower().encode("latin-1", "replace"))
-            return bool(signature) and await _signed(node, scope, body, credential, signature)
+            signature = header(scope, _named(credential.header))
+            if not signature:
+                return False
+            match settings.kind:
+                case SourceKind.GRAFANA:
+                    return await _signed_by_grafana(node, scope, body, credential, signature)
+                case SourceKind.PAGERDUTY | SourceKind.GITHUB:
+                    return await _signed_body(node, body, credential, signature)
+                case _:
+                    return await _signed(node, scope, body, credential, signature)
         case _:
             return False
 
@@ -71,8 +80,43 @@ async def _signed(node: Node, scope: Mapping[str, Any], body: bytes, credential:
         return False
     key = await node.leaser(credential.secret)
     right = hmac.new(key.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return _same(claimed.lower(), right) and _in_time(node, stamp, credential)
+
+
+async def _signed_by_grafana(
+    node: Node, scope: Mapping[str, Any], body: bytes, credential: Credential, signature: str
+) -> bool:
+    """Hex alone, over the body; with a time stamp header over time stamp, ':' and body. Without it nothing bounds a replay.
+
+    Source: Grafana's webhook contact point, HMAC signature.
+    """
+    assert credential.secret is not None
+    key = await node.leaser(credential.secret)
+    if not credential.timestamp:
+        return _same(signature.lower(), hmac.new(key.encode(), body, hashlib.sha256).hexdigest())
+    stamp = header(scope, _named(credential.timestamp))
+    if not stamp.isascii() or not stamp.isdigit() or len(stamp) > SECONDS_DIGITS_MAX:
+        return False
+    right = hmac.new(key.encode(), stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
+    return _same(signature.lower(), right) and _in_time(node, stamp, credential)
+
+
+async def _signed_body(node: Node, body: bytes, credential: Credential, signature: str) -> bool:
+    """GitHub: `sha256=<hex>`. PagerDuty: `v1=<hex>`, several of them while a secret is exchanged. Both over the body."""
+    assert credential.secret is not None
+    right = hmac.new((await node.leaser(credential.secret)).encode(), body, hashlib.sha256).hexdigest()
+    given = [part.strip().partition("=") for part in signature.split(",")[:SIGNATURES_MAX]]
+    found = [_same(claimed.lower(), right) for name, _, claimed in given if name in {"v1", "sha256"}]
+    return any(found)
+
+
+def _in_time(node: Node, stamp: str, credential: Credential) -> bool:
     late_ms = abs(int(node.engine.clock.now().timestamp() * 1000) - int(stamp) * 1000)
-    return _same(claimed.lower(), right) and late_ms <= credential.tolerance_ms
+    return late_ms <= credential.tolerance_ms
+
+
+def _named(name: str) -> bytes:
+    return name.lower().encode("latin-1", "replace")
 
 
 def _basic(text: str) -> str:

@@ -22,6 +22,7 @@ from watchkeeper.surface.api import problems
 from watchkeeper.surface.api.hook_credentials import sender_of
 from watchkeeper.surface.api.node import Node, header
 from watchkeeper.surface.api.pace import Pace
+from watchkeeper.surface.api.sns_signature import confirmed, signed_by_sns
 
 log = structlog.get_logger("watchkeeper.hooks")
 
@@ -29,6 +30,7 @@ PREFIX: Final = "/hooks/"
 BODY_WITHIN_S: Final = 30.0  # a sender that takes longer is let go
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024 - 65_536  # what one row of any store holds, whatever the settings allow
 FORMATS: Final = {"alertmanager": "alertmanager", "grafana": "grafana", "cloudevents": "cloudevents"}
+OWN: Final = {"sns": SourceKind.SNS, "pagerduty": SourceKind.PAGERDUTY, "github": SourceKind.GITHUB}
 NAMED: Final = {"generic": "generic", "heartbeat": "beat"}
 _BATCHES: Final = frozenset({SourceKind.ALERTMANAGER, SourceKind.GRAFANA, SourceKind.CLOUDEVENTS})
 _EMPTY_BEAT: Final = b"{}"
@@ -79,7 +81,8 @@ class Hooks:
         """Bytes: it was accepted, and this is said with a 202."""
         hook = self._hook(scope["path"].removeprefix(PREFIX))
         if hook is None:
-            detail = f"no hook at {scope['path']}: alertmanager, grafana, cloudevents, generic/NAME, heartbeat/NAME"
+            known = ", ".join((*FORMATS, *OWN, "generic/NAME", "heartbeat/NAME"))
+            detail = f"no hook at {scope['path']}: {known}"
             return problems.problem(404, "not found", detail)
         if scope["method"] != "POST":
             return problems.problem(405, "not that way", "a hook takes POST", headers={"Allow": "POST"})
@@ -91,7 +94,10 @@ class Hooks:
         body = await self._body(scope, receive)
         if isinstance(body, Response):
             return body
-        source = await sender_of(self._node, scope, body, hook.sources)
+        if hook.format == "sns":
+            source = await signed_by_sns(self._node, body, hook.sources)
+        else:
+            source = await sender_of(self._node, scope, body, hook.sources)
         if source is None:
             return problems.unauthenticated(
                 "no credential of a source that may post here: send its token as 'Authorization: Bearer ...' "
@@ -102,8 +108,10 @@ class Hooks:
         headers = {
             key.decode("latin-1"): value.decode("latin-1")
             for key, value in scope["headers"]
-            if key == b"content-type" or key.startswith(b"ce-")
+            if key == b"content-type" or key.startswith((b"ce-", b"x-github-"))
         }
+        if hook.format == "sns" and await confirmed(self._node, source, body):
+            return Response(msgspec.json.encode({"confirmed": True, "source": source}), 202, None, "application/json")
         if hook.format == "beat" and not body.strip():
             body = _EMPTY_BEAT
         try:
@@ -122,6 +130,8 @@ class Hooks:
         if kind in FORMATS and not slash:
             may = tuple(each for each, found in sources.items() if found.kind in _BATCHES)
             return Hook(FORMATS[kind], "", may)
+        if kind in OWN and not slash:
+            return Hook(kind, "", tuple(each for each, found in sources.items() if found.kind is OWN[kind]))
         if kind not in NAMED or not name or "/" in name:
             return None
         if kind == "generic":

@@ -107,6 +107,11 @@ def show(identity: str, /, *, json: bool = False) -> int:
         lambda each: (short(each["id"]), at(each["at"]), mark(each["verdict"]), what(each), each["reason"]),
     )
     _rows(
+        "Changes in its time",
+        found.get("changes") or [],
+        lambda each: (short(each["id"]), at(each["at"]), each["kind"], each["title"], each["outcome"] or "under way"),
+    )
+    _rows(
         "Runs",
         found.get("runs") or [],
         lambda each: (short(each["id"]), at(each["at"]), mark(each["status"]), each["runbook"], each.get("why") or ""),

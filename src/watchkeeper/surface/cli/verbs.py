@@ -43,6 +43,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         bare=True,
     ),
     _verb("slo", "metrics:slo", "Objectives: target, attainment, budget left, burn rates.", "Look", bare=True),
+    _verb("changes", "changes:changes", "Deploys and other changes, newest first; end one.", "Look", bare=True),
     _verb("replay", "replay:replay", "Decide past decisions again and compare.", "Look", bare=True),
     _verb("approvals", "approvals:approvals", "What waits for a person.", "Decide", bare=True),
     _verb("approve", "approvals:approve", "Say yes to exactly what is shown.", "Decide"),
@@ -170,6 +171,8 @@ VERBS: Final[tuple[Verb, ...]] = (
         "dead-letters replay", "record:dead_letter_replay", "Read it again, after what was wrong was mended.", "Record"
     ),
     _verb("dead-letters drop", "record:dead_letter_drop", "Let it go, with a reason.", "Record"),
+    _verb("changes list", "changes:changes", "Changes that sources told of.", "Look"),
+    _verb("changes end", "changes:end", "Say that a change is over, where its sender never did.", "Look"),
     _verb("store size", "store:size", "How large the store is, by kind, and for how long there is room.", "Record"),
     _verb("store gone", "store:gone", "What went by retention or by order, by kind and day.", "Record"),
     _verb("store backup", "store:backup", "A consistent copy of everything, while the node goes on.", "Record"),
