@@ -52,6 +52,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "answered": ("state",),
     "import": (),
     "tombstone": ("kind",),
+    "erasure": ("state",),
     "change": ("state", "service", "source"),
     "heard": (),
     "swept": (),
@@ -283,8 +284,8 @@ class Store(Protocol):
     async def forget(self, forget: Forget) -> Committed | Refused:
         """Raises Rejected for a commit with entries: what the tree holds is `commit`'s, and its content `erase`'s."""
 
-    async def old_deliveries(self, before: Instant, limit: int) -> tuple[Delivery, ...]:
-        """Taken apart, and received before: oldest first."""
+    async def old_deliveries(self, before: Instant, limit: int, after: str = "") -> tuple[Delivery, ...]:
+        """Taken apart, and received before: oldest first, from behind the delivery with the id `after` on."""
 
     async def size_bytes(self) -> int:
         """What it takes of the disk: the file with room that was freed in it, and the log."""

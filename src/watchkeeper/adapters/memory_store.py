@@ -248,12 +248,13 @@ class MemoryStore:
                 world.deliveries.pop(identity, None)
         return answer
 
-    async def old_deliveries(self, before: Instant, limit: int) -> tuple[Delivery, ...]:
+    async def old_deliveries(self, before: Instant, limit: int, after: str = "") -> tuple[Delivery, ...]:
         most = bounded(limit)
+        start = self._world.deliveries[after][0] if after in self._world.deliveries else 0
         found = [
             pair
             for identity, pair in self._world.deliveries.items()
-            if identity not in self._world.waiting and pair[1].received_at < before
+            if identity not in self._world.waiting and pair[1].received_at < before and pair[0] > start
         ]
         return tuple(delivery for _, delivery in sorted(found, key=lambda pair: pair[0])[:most])
 

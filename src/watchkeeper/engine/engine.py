@@ -26,6 +26,7 @@ from watchkeeper.engine.breakers import Breakers
 from watchkeeper.engine.calendars import Calendars, Fetch
 from watchkeeper.engine.changes import Aside, Changes, Compile, ReadFolder
 from watchkeeper.engine.clock import Clock, ClockGuard
+from watchkeeper.engine.erasing import Erasing
 from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.group_answers import GroupAnswers
 from watchkeeper.engine.identities import Identities
@@ -185,6 +186,7 @@ class Engine:
         self.sayings = Sayings(self.scribe, self.world, self.correlation, self.limits, self.incidents, self.changed)
         self.pipeline.on_said = self.sayings.take
         self.sweeper = Sweeper(self.scribe, clock, self.world, self.correlation)
+        self.erasing = Erasing(self.scribe, clock, self.world, self.sequencer, self.sweeper)
         self.room = RoomWatch(self.scribe, clock, self.world, self.sweeper, self.tell)
         self.intake.refusal = self.room.refusal
         self.reminders = Reminders(self.scribe, self.world, self.notices, self.told)
@@ -218,6 +220,7 @@ class Engine:
         self.world.epoch = self.scribe.versions.get("epoch", 0)
         await self._fence()
         await self.sequencer.step()
+        await self.erasing.carry_on()
         await self.identities.load()
         await self.sessions.load()
         await self.taken.load()

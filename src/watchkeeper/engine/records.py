@@ -239,6 +239,19 @@ class Heard(Struct, frozen=True, kw_only=True):
     by: str
 
 
+class ErasureRecord(Struct, frozen=True, kw_only=True):
+    """An order of erasure, by its id in the ledger. While `open` it says what is still to go: ids and places, no content."""
+
+    id: str
+    at: Instant
+    by: str
+    counts: dict[str, int]
+    documents: tuple[tuple[str, str], ...]
+    entries: tuple[tuple[int, int], ...]
+    open: bool = True
+    done_at: Instant | None = None
+
+
 class Tombstone(Struct, frozen=True, kw_only=True):
     """`id` is `kind:2026-03-01` for what went by retention on the day it began, `kind:ID` for what went by order.
 
@@ -348,6 +361,7 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
         lambda x: {"state": _open(x.ended_at is None), "service": x.service, "source": x.source},
     ),
     Heard: ("heard", lambda _: {}),
+    ErasureRecord: ("erasure", lambda x: {"state": _open(x.open)}),
     Tombstone: ("tombstone", lambda x: {"kind": x.kind}),
     Swept: ("swept", lambda _: {}),
     SizeSample: ("size", lambda _: {}),

@@ -114,6 +114,15 @@ async def gone(store: Store, kind: str, identity: str) -> str:
     return ""
 
 
+def stays(kind: str, row: Row, needed: Needed) -> str:
+    """Why an order of erasure passes it over; "" when it may go, whatever its age."""
+    document_type, over, rests = _RULES[kind]
+    document = read(row, document_type)
+    if over(document) is None:
+        return "it is still open"
+    return "something open rests on it" if rests(document, needed) else ""
+
+
 async def absent(store: Store, kind: str, identity: str) -> No:
     """Why there is no such document: it never was here, or it went. What went has entries in the ledger for ever."""
     was = await gone(store, kind, identity)
@@ -199,3 +208,5 @@ _RULES: Final[dict[str, _Rule]] = {
     "change": (ChangeRecord, lambda x: x.ended_at, _nothing),
     "heard": (Heard, _at, _nothing),
 }
+ERASABLE_TYPES: Final[dict[str, type[Any]]] = {kind: rule[0] for kind, rule in _RULES.items()}
+ERASABLE: Final = frozenset({*_RULES, "delivery"})

@@ -126,6 +126,10 @@ class Scribe:
                     queue.get_nowait()
                     queue.put_nowait(None)
 
+    def forget(self) -> None:
+        """Let go of the changes that are kept for those who reconnect: some of what they hold was erased."""
+        self._changes.clear()
+
     @property
     def watched_by(self) -> int:
         return len(self._watchers)

@@ -182,9 +182,12 @@ def used_bytes(connection: apsw.Connection) -> int:
     return found
 
 
-def old_deliveries(connection: apsw.Connection, before_us: int, limit: int) -> tuple[Delivery, ...]:
-    sql = f"SELECT {_DELIVERY} FROM delivery WHERE taken = 1 AND received_us < ? ORDER BY position LIMIT ?"
-    return tuple(_delivery(row) for row in connection.execute(sql, (before_us, limit)))
+def old_deliveries(connection: apsw.Connection, before_us: int, limit: int, after: str = "") -> tuple[Delivery, ...]:
+    sql = (
+        f"SELECT {_DELIVERY} FROM delivery WHERE taken = 1 AND received_us < ?1 "
+        "AND position > coalesce((SELECT position FROM delivery WHERE id = ?3), 0) ORDER BY position LIMIT ?2"
+    )
+    return tuple(_delivery(row) for row in connection.execute(sql, (before_us, limit, after)))
 
 
 def sizes(connection: apsw.Connection) -> tuple[Size, ...]:

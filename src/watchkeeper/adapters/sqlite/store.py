@@ -215,8 +215,8 @@ class SqliteStore:
 
     # -- the whole ---------------------------------------------------------------------------------
 
-    async def old_deliveries(self, before: Instant, limit: int) -> tuple[Delivery, ...]:
-        what = partial(reads.old_deliveries, before_us=micros(before), limit=bounded(limit))
+    async def old_deliveries(self, before: Instant, limit: int, after: str = "") -> tuple[Delivery, ...]:
+        what = partial(reads.old_deliveries, before_us=micros(before), limit=bounded(limit), after=after)
         return await self._readers.read(what)
 
     async def used_bytes(self) -> int:

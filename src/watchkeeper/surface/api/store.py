@@ -1,17 +1,19 @@
 """The store itself: what it takes of the disk, what went out of it, and when."""
 
-from typing import Final
+from typing import Annotated, Final
 
+from pydantic import Field
 from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
 
 from watchkeeper.approve.roles import Verb
 from watchkeeper.engine.answer import No
+from watchkeeper.engine.erasing import IDS_MAX, Wanted
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed
 from watchkeeper.guards.situation import Hold
 from watchkeeper.ledger.entry import Kind
 from watchkeeper.ports import Commit
-from watchkeeper.surface.api.bodies import NOTHING, Body, Nothing, Reason
+from watchkeeper.surface.api.bodies import NOTHING, Body, Nothing, Reason, Text, Word, moment
 from watchkeeper.surface.api.door import HEADERS, Family, Here, Who, answer
 from watchkeeper.surface.api.lists import After, Filter, Limit
 
@@ -34,6 +36,33 @@ async def size(node: Here) -> Response:
 async def gone(node: Here, kind: Filter = None, after: After = None, limit: Limit = LIMIT_DEFAULT) -> Response:
     """What went, by kind and day, and why."""
     return answer(await node.kept.gone(kind or "", after=after, limit=limit))
+
+
+class EraseBody(Body):
+    """What is to go. Without `digest` nothing goes, and the answer says what would; with it exactly that goes."""
+
+    subject: Text = ""
+    ids: Annotated[list[Word], Field(default_factory=list, max_length=IDS_MAX)]
+    kind: Word = ""
+    source: Word = ""
+    before: Word = ""
+    digest: Word = ""
+    reason: Text = ""
+
+
+@family.post("/erase", Verb.ERASE)
+async def erase(node: Here, actor: Who, body: EraseBody) -> Response:
+    """Erase content by order. The order stays in the ledger, which verifies as before."""
+    before = moment("before", body.before, node.engine.clock.now()) if body.before else None
+    if isinstance(before, No):
+        return answer(before)
+    wanted = Wanted(subject=body.subject, ids=tuple(body.ids), kind=body.kind, source=body.source, before=before)
+    if body.digest:
+        return answer(await node.engine.erasing.erase(actor, wanted, body.digest, body.reason))
+    found = await node.engine.erasing.find(wanted)
+    if isinstance(found, No):
+        return answer(found)
+    return answer({"digest": found.digest, "counts": found.counts, "stays": found.stays})
 
 
 class BackupBody(Body):

@@ -107,6 +107,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         bare=True,
     ),
     _verb("store", "store:size", "What is kept: size, gone, backup, sweep.", "Record", bare=True),
+    _verb("erase", "erase:erase", "Erase content by order: shows what would go, and goes with --yes.", "Record"),
     _verb(
         "restore",
         "restore:restore",
