@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Any, Final
+from urllib.parse import urlsplit
 from zoneinfo import TZPATH
 
 import msgspec
@@ -25,7 +26,7 @@ from watchkeeper.adapters.cel import CelCompiler
 from watchkeeper.adapters.channels import Email, Webhook
 from watchkeeper.adapters.dice import Dice
 from watchkeeper.adapters.folder import Folder
-from watchkeeper.adapters.http import HttpClient, Request
+from watchkeeper.adapters.http import AddressRule, HttpClient, Request
 from watchkeeper.adapters.memory_store import Forgetful, MemoryStore
 from watchkeeper.adapters.prober import NodeProber
 from watchkeeper.adapters.process import end_leftover
@@ -71,6 +72,7 @@ from watchkeeper.values import Severity, id_from, severity_of
 
 STATE: Final = ".watchkeeper"
 BACKUP: Final = "backup-"
+ANSWERED_BYTES_MAX: Final = 16 * 1024 * 1024  # suppressed alerts of one Alertmanager
 FETCH_MS: Final = 5_000
 FETCHED_BYTES_MAX: Final = 65_536  # a certificate of SNS has 2 KiB
 SEED_BYTES: Final = 32
@@ -286,12 +288,24 @@ def _engine(
     if not ssh_installed():
         engine.situations.without[Via.SSH] = SSH_EXTRA
     engine.fetch = lambda url: _fetched(client, url)
+
+    async def ask(url: str) -> bytes:
+        """Of an address that the settings declare: it may be one of this network."""
+        parts = urlsplit(url)
+        place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        return await _fetched(client, url, declared=frozenset({place}), most=ANSWERED_BYTES_MAX)
+
+    engine.silences.ask = ask
     return engine
 
 
-async def _fetched(client: HttpClient, url: str) -> bytes:
+async def _fetched(
+    client: HttpClient, url: str, *, declared: frozenset[str] = frozenset(), most: int = FETCHED_BYTES_MAX
+) -> bytes:
     """A small document over https, from where it says and nowhere else. Raises Unavailable or Rejected."""
-    asked = Request(method="GET", url=url, timeout_ms=FETCH_MS, response_bytes_max=FETCHED_BYTES_MAX)
+    asked = Request(
+        method="GET", url=url, timeout_ms=FETCH_MS, response_bytes_max=most, allow=AddressRule(declared=declared)
+    )
     try:
         found = await client.request(asked)
     except (InDoubt, Untrusted) as failed:

@@ -55,6 +55,7 @@ from watchkeeper.engine.sayings import Sayings
 from watchkeeper.engine.scribe import Dice, Scribe
 from watchkeeper.engine.sequencer import Sequencer
 from watchkeeper.engine.sessions import Sessions
+from watchkeeper.engine.silences import Silences
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.steering import Steering
 from watchkeeper.engine.sweeper import Sweeper
@@ -186,6 +187,7 @@ class Engine:
         self.sayings = Sayings(self.scribe, self.world, self.correlation, self.limits, self.incidents, self.changed)
         self.pipeline.on_said = self.sayings.take
         self.sweeper = Sweeper(self.scribe, clock, self.world, self.correlation)
+        self.silences = Silences(clock, self.world, self.correlation, self.pipeline.now)
         self.erasing = Erasing(self.scribe, clock, self.world, self.sequencer, self.sweeper)
         self.room = RoomWatch(self.scribe, clock, self.world, self.sweeper, self.tell)
         self.intake.refusal = self.room.refusal
@@ -247,6 +249,7 @@ class Engine:
             ("calendars", self.calendars.work()),
             ("sweeper", self.sweeper.work()),
             ("room", self.room.work()),
+            ("silences", self.silences.work()),
         ):
             self._tasks.append(asyncio.create_task(self._guard(name, work), name=name))
         await self.pipeline.rejudge_all("started")

@@ -101,6 +101,7 @@ class Reader:
             "place": alert.place,
             "symptom": alert.symptom,
             "unmapped": not alert.entity,
+            "suppressed": self._engine.world.suppressed.get((alert.group, alert.fingerprint), ""),
             "entity_from": list(SignalReader(self._engine.world).source(alert.source).entity_from),
             "incident": self._engine.correlation.incident_id_of(alert.id) or "",
         }

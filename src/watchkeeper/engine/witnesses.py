@@ -136,7 +136,11 @@ class Witnesses:
         return found.sentence.removeprefix("flapping: ") if found.flapping else ""
 
     def inhibited(self, alert: Alert, now: Instant) -> str:
-        """The sentence that says what else explains the alert: something it depends on is down, or a run expects it."""
+        """The sentence that says what else explains the alert: its source suppresses it, something it depends on is down,
+        or a run expects it.
+        """
+        if self._world.suppressed and (why := self._world.suppressed.get((alert.group, alert.fingerprint))):
+            return why
         if not alert.entity:
             return ""
         needs = self._world.configuration.catalog.needs

@@ -95,6 +95,7 @@ class World:
         self.maintenance: dict[str, Maintenance] = {}
         self.calendars: dict[str, Standing] = {}
         self.deploys: dict[str, Deploy] = {}
+        self.suppressed: dict[tuple[str, str], str] = {}  # (group, fingerprint) -> why its source keeps it to itself
         self.circuits: dict[str, Circuit] = {}
         self.brakes: dict[str, Brake] = {}
         self.released: dict[str, Instant] = {}  # brake -> when a person released it last

@@ -163,6 +163,8 @@ def _source() -> Schema:
             "hold_for": _DURATION,
             "deploy_within": _DURATION,
             "workflows": {"type": "array", "items": _TEXT},
+            "api": _TEXT,
+            "every": _DURATION,
         },
         ("kind",),
     )

@@ -116,6 +116,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True):
 
     `services`: the sender's name of a thing -> the entity it means. `topics`: SNS topics that may send. `hold_for_ms`: how
     long an acknowledgement holds. `deploy_within_ms`: how long a deploy is announced to take; None: it announces no end.
+    `api`: the address of an Alertmanager that is asked every `every_ms` for what it suppresses.
     """
 
     kind: SourceKind
@@ -131,6 +132,8 @@ class SourceSettings(Struct, frozen=True, kw_only=True):
     hold_for_ms: int = 3_600_000
     deploy_within_ms: int | None = None
     workflows: tuple[str, ...] = ()
+    api: str = ""
+    every_ms: int = 30_000
 
 
 class Route(Struct, frozen=True, kw_only=True):

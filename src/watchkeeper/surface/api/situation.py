@@ -44,6 +44,12 @@ async def alerts(
     return answer(await node.reading.alerts(wanted, after=after, limit=limit, unmapped=unmapped))
 
 
+@family.get("/suppressed", Listed)
+async def suppressed(node: Here) -> Response:
+    """What sources keep to themselves: silenced or inhibited there, also what never reached this node."""
+    return answer(Listed(items=node.engine.silences.listed()))
+
+
 @family.get("/alerts/{identity}", Alert)
 async def alert(node: Here, identity: str) -> Response:
     return answer(await node.reading.alert(identity))

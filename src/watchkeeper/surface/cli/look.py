@@ -166,6 +166,7 @@ def alerts(
     entity: str = "",
     severity: str = "",
     unmapped: bool = False,
+    suppressed: bool = False,
     limit: int = LISTED,
     json: bool = False,
 ) -> int:
@@ -181,7 +182,11 @@ def alerts(
         critical, major, minor, warning or info.
     unmapped
         Only those that no entity of the catalogue is known for.
+    suppressed
+        What sources keep to themselves, silenced or inhibited there; also what never reached this node.
     """
+    if suppressed:
+        return _suppressed(json=json)
     one_of("state", state, STATES)
     one_of("severity", severity, SEVERITIES)
     asked = {"state": state, "entity": entity, "severity": severity, "unmapped": unmapped}
@@ -205,7 +210,7 @@ def alerts(
             (
                 short(each["id"]),
                 each.get("name"),
-                each.get("state"),
+                "suppressed" if each.get("suppressed") else each.get("state"),
                 each.get("severity"),
                 bare(each.get("entity")) or "unmapped",
                 at(each.get("first_seen_at") or each.get("started_at") or each.get("starts_at")),
@@ -220,6 +225,28 @@ def alerts(
         wrapped("Draft a catalogue entry for the newest one that is unmapped:")
         say(f"  wk draft {short(unknown)} >> catalog/drafted.yaml")
     more(len(found), limit)
+    return Exit.DONE
+
+
+def _suppressed(*, json: bool) -> int:
+    found = here().client().get("/suppressed")["items"]
+    if json:
+        as_json(found)
+        return Exit.DONE
+    if not found:
+        return nothing("Nothing is suppressed", {}, "It is asked of sources with an 'api:' in watchkeeper.yaml.")
+    table(
+        (Column(name="alert"), Column(name="name", flex=True), Column(name="source"), Column(name="why", flex=True)),
+        [
+            (
+                short(each["alert"]) if each["alert"] else "not received",
+                each["labels"].get("alertname"),
+                each["source"],
+                each["why"],
+            )
+            for each in found
+        ],
+    )
     return Exit.DONE
 
 

@@ -1,0 +1,94 @@
+"""What an Alertmanager keeps to itself is known, shown, and not acted upon; when nobody can say any more, it counts again."""
+
+import hashlib
+import json
+
+from stage import SETTINGS, Stage, house, play
+
+from watchkeeper.engine.reading import Reader
+from watchkeeper.errors import Unavailable
+
+ASKED = SETTINGS.replace("{kind: alertmanager}", '{kind: alertmanager, api: "http://127.0.0.1:9093", every: 10s}')
+
+
+class There:
+    """Its answer is what the test says; None: it cannot be reached."""
+
+    def __init__(self) -> None:
+        self.answer: object = []
+        self.asked: list[str] = []
+
+    async def __call__(self, url: str) -> bytes:
+        self.asked.append(url)
+        if self.answer is None:
+            raise Unavailable("no route")
+        return self.answer if isinstance(self.answer, bytes) else json.dumps(self.answer).encode()
+
+
+def silenced(alert: str, service: str) -> dict[str, object]:
+    return {
+        "fingerprint": hashlib.sha256(f"{alert} {service}".encode()).hexdigest()[:16],
+        "labels": {"alertname": alert, "service": service},
+        "status": {"state": "suppressed", "silencedBy": ["b3dd"], "inhibitedBy": []},
+    }
+
+
+def staged() -> tuple[Stage, There]:
+    return Stage(house(settings=ASKED)), There()
+
+
+def test_a_silenced_alert_is_held_shown_and_acted_upon_when_the_silence_ends():
+    stage, there = staged()
+
+    async def scene(stage: Stage) -> None:
+        stage.on.silences.ask = there
+        there.answer = [silenced("Down", "web"), silenced("Other", "cart"), {"status": 1}, 7]
+        await stage.until(lambda: stage.on.world.suppressed)
+        await stage.fire("Down", "web")
+        await stage.decided(1)
+        decision = (await stage.decisions())[0]
+        assert decision.verdict == "hold"
+        assert "it is silenced in default by b3dd" in decision.reason
+        alert = next(iter(stage.on.correlation.alerts()))
+        assert Reader(stage.on).alert_view(alert)["suppressed"] == "it is silenced in default by b3dd"
+        listed = {each.labels["alertname"]: each.alert for each in stage.on.silences.listed()}
+        assert listed == {"Down": alert.id, "Other": ""}
+        there.answer = []
+        await stage.ended()
+        assert stage.theatre.sent
+
+    play(scene, stage)
+
+
+def test_what_cannot_be_read_counts_for_a_while_and_then_no_more():
+    stage, there = staged()
+
+    async def scene(stage: Stage) -> None:
+        stage.on.silences.ask = there
+        there.answer = [silenced("Down", "web")]
+        await stage.until(lambda: stage.on.world.suppressed)
+        there.answer = None
+        await stage.passes(95)
+        assert stage.on.world.suppressed
+        assert stage.on.silences.failing == {"default": "no route"}
+        await stage.passes(30)
+        assert not stage.on.world.suppressed
+        there.answer = b"{"
+        await stage.passes(11)
+        there.answer = [silenced("Down", "web")]
+        await stage.until(lambda: stage.on.world.suppressed)
+        assert not stage.on.silences.failing
+        assert len(there.asked) <= 20, "every 10 s, not more often"
+
+    play(scene, stage)
+
+
+def test_nobody_is_asked_where_the_source_does_not_say_so():
+    there = There()
+
+    async def scene(stage: Stage) -> None:
+        stage.on.silences.ask = there
+        await stage.passes(60)
+        assert not there.asked
+
+    play(scene)
