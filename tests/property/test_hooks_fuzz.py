@@ -6,7 +6,7 @@ import json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from served import SECRETS, Served, alerts, basic, signed
+from served import HOME, SECRETS, SETTINGS, Served, alerts, basic, signed
 
 PATHS = st.sampled_from(
     [
@@ -46,7 +46,7 @@ BATCHES = st.lists(
 ).map(lambda each: json.dumps({"alerts": each}).encode())
 WHOLE = json.dumps(alerts("Down", "Seen")).encode()
 CUT = st.integers(0, len(WHOLE)).map(lambda at: WHOLE[:at])
-BODIES = st.binary(max_size=200) | JSON.map(lambda each: json.dumps(each).encode()) | BATCHES | CUT
+PLAIN = st.binary(max_size=200) | JSON.map(lambda each: json.dumps(each).encode()) | BATCHES | CUT
 CREDENTIALS = st.sampled_from(
     [
         "",
@@ -55,15 +55,48 @@ CREDENTIALS = st.sampled_from(
         "JOBS",
         "BACKUPS",
         "EVENTS",
+        "PAGER",
+        "HUB",
         "Bearer",
         "hmac",
     ]
 ) | st.text(max_size=40)
+FILES = {
+    **HOME,
+    "watchkeeper.yaml": SETTINGS.replace(
+        "\nnotify:",
+        "\n  pager: {kind: pagerduty}\n  hub: {kind: github}\n"
+        '  cloud: {kind: sns, topics: ["arn:aws:sns:eu-west-1:123456789012:alarms"]}\nnotify:',
+        1,
+    ).encode(),
+}
+SAID = st.fixed_dictionaries(
+    {},
+    optional={
+        "event": st.fixed_dictionaries(
+            {"event_type": st.just("incident.acknowledged"), "id": WORDS, "data": JSON, "agent": JSON}
+        ),
+        "repository": JSON,
+        "deployment": st.dictionaries(st.sampled_from(["id", "created_at", "ref"]), JSON),
+        "action": st.just("created"),
+        "Type": st.sampled_from(["Notification", "SubscriptionConfirmation"]) | JSON,
+        "TopicArn": st.just("arn:aws:sns:eu-west-1:123456789012:alarms") | JSON,
+        "SignatureVersion": st.sampled_from(["1", "2"]) | JSON,
+        "Signature": WORDS | JSON,
+        "SigningCertURL": st.just("https://sns.eu-west-1.amazonaws.com/a.pem") | JSON,
+        "Timestamp": JSON,
+    },
+).map(lambda each: json.dumps(each).encode())
 TYPES = st.sampled_from(
     ["application/json", "application/cloudevents+json", "application/cloudevents-batch+json", "text/plain", ""]
 )
 LATIN = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=20)
-EXTRA = st.dictionaries(st.sampled_from(["ce-id", "ce-source", "ce-type", "ce-specversion", "ce-x"]), LATIN, max_size=5)
+EXTRA = st.dictionaries(
+    st.sampled_from(["ce-id", "ce-source", "ce-type", "ce-specversion", "ce-x", "x-github-event"]), LATIN, max_size=5
+)
+
+
+BODIES = PLAIN | SAID
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -73,10 +106,10 @@ def test_every_request_is_answered_and_what_is_acknowledged_is_kept(requests) ->
 
 
 async def _all(requests) -> None:
-    node = Served()
+    node = Served(FILES)
     await node.start()
     try:
-        tokens = {name.upper(): await node.hook_token(name) for name in ("jobs", "backups", "events")}
+        tokens = {name.upper(): await node.hook_token(name) for name in ("jobs", "backups", "events", "pager", "hub")}
         acknowledged = []
         for method, path, body, credential, kind, extra in requests:
             headers = {"content-type": kind, **extra}

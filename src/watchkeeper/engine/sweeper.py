@@ -92,14 +92,16 @@ class Sweeper:
             return 0
         async with self._turn:
             cutoff_at = after_ms(self._clock.now(), -PRESSED_KEEP_MS)
-            needed = await self.needed(cutoff_at)
+            needed = await self.needed(None)
             before = self.gone["output"] + self.gone["message"]
             await self._outputs(cutoff_at, needed, "store.disk_max", 0, batches=1)
             await self._kind("message", cutoff_at, needed, "store.disk_max", 0, batches=1)
             return self.gone["output"] + self.gone["message"] - before
 
-    async def needed(self, signals_before: Instant) -> Needed:
-        """Read once a sweep. What becomes needed while it goes on is younger than any cutoff."""
+    async def needed(self, signals_before: Instant | None) -> Needed:
+        """Read once a sweep. What becomes needed while it goes on is younger than any cutoff. `signals_before` None: for a
+        look that takes no signals.
+        """
         world, correlation, now = self._world, self._correlation, self._clock.now()
         claims = await self._scribe.store.claims(now)
         runs = {*world.runs, *(claim.run for claim in claims), *(each.run for each in world.approvals.values())}
@@ -109,7 +111,11 @@ class Sweeper:
             *(each.decision for each in world.approvals.values()),
             *(decided.decision.id for decided in world.every_decided()),
         }
-        old = [each.id for each in correlation.alerts() if each.first_seen_at < signals_before]
+        old = [
+            each.id
+            for each in correlation.alerts()
+            if signals_before is not None and each.first_seen_at < signals_before
+        ]
         signals: set[str] = set()
         for alert in old:
             page = await self._scribe.store.find("signal", {"alert": alert}, limit=DELIVERIES_PER_ALERT_MAX)
