@@ -87,9 +87,6 @@ FORGET_EVERY_S: Final = 60.0
 ROOM_WOKEN: Final = 4  # more than one: the first may be kept out by another limit
 
 
-Fetch = Callable[[str], Awaitable[bytes]]
-
-
 class Engine:
     """`read_folder` and `compile_files` are how a folder becomes a configuration; runs keep the one they started with."""
 
@@ -208,7 +205,9 @@ class Engine:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[None]] = set()
-        self.fetch: Fetch | None = None  # GET over https, no redirects; None: this node asks nobody
+        self.fetch: Callable[[str], Awaitable[bytes]] | None = (
+            None  # GET over https, no redirects; None: this node asks nobody
+        )
         self.archiver: Archiver | None = None  # None: this store cannot be copied
         self.started_at: Instant | None = None
         self.failed: str = ""
