@@ -144,7 +144,7 @@ def test_a_rule_on_a_metric_for_manual_review_asks_at_most_and_says_so() -> None
         assert asked.verdict == "ask"
         assert asked.would_be == "act"
         (finding,) = [each for each in asked.findings if each.guard == "autonomy"]
-        assert "the rule rests on metrics.incidents, which is for manual review" in finding.reason, finding.reason
+        assert "a rule that rests on metrics.incidents, which is for manual review" in finding.reason, finding.reason
         assert finding.change == (
             "A reviewed change declares the metric automated (metrics.response in watchkeeper.yaml)."
         )

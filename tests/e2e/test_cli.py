@@ -65,6 +65,22 @@ spec:
   expect: {verdict: act, rule: starter/service-down, effects: [{step: ask, action: http.request}], status: succeeded}
 """
 
+SLO = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: web-looks, displayName: The front answers}
+spec:
+  service: web
+  budgetingMethod: Occurrences
+  timeWindow: [{duration: 30d, isRolling: true}]
+  objectives: [{target: 0.999}]
+  indicator:
+    spec:
+      ratioMetric:
+        good: {metricSource: {type: Watchkeeper, spec: {measure: healthy_samples}}}
+        total: {metricSource: {type: Watchkeeper, spec: {measure: samples}}}
+"""
+
 
 @dataclass
 class Answer:
@@ -172,6 +188,8 @@ def node(tmp_path_factory: pytest.TempPathFactory, target: int) -> Iterator[Up]:
     (home / "packs/starter/rules/service-down.yaml").write_text(RULE)
     (home / "packs/starter/runbooks/look.yaml").write_text(RUNBOOK)
     (home / "packs/starter/scenarios/only-observed.yaml").write_text(SCENARIO)
+    (home / "slos").mkdir()
+    (home / "slos/web.yaml").write_text(SLO)
     settings = home / "watchkeeper.yaml"
     settings.write_text(
         settings.read_text() + f'notify: {{routes: [{{name: chat, webhook: "http://127.0.0.1:{target}/chat"}}]}}\n'
@@ -626,14 +644,41 @@ def test_every_listing_has_json_and_a_limit(node: Up) -> None:
         "autonomy",
         "identity",
         "token",
+        "metrics",
     ):
         found = wk(home, verb, "--json", "--limit", "1")
         assert found.code == 0, (verb, found.err)
         assert isinstance(found.json, list), verb
         assert len(found.json) <= 1, verb
 
-    for verb in ("rules", "runbooks", "catalog", "dead-letters", "notify"):
+    for verb in ("rules", "runbooks", "catalog", "dead-letters", "notify", "slo"):
         assert isinstance(wk(home, verb, "--json").json, list), verb
+
+
+def test_metrics_and_objectives_are_shown_with_age_class_and_why_they_are_unknown(node: Up) -> None:
+    fire(node, "web", "Measured")
+    until(lambda: wk(node.home, "metrics", "--json").json, "something measured")
+    listed = wk(node.home, "metrics")
+    assert listed.code == 0, listed.err
+    assert listed.out.splitlines()[0].split()[:2] == ["service", "uptime"]
+    one = wk(node.home, "metrics", "web", "--window", "7d")
+    assert "7d, from" in one.out
+    assert re.search(r"MTTR .* manual review +nothing to measure in this window", one.out), one.out
+    metrics = {each["name"]: each for each in wk(node.home, "metrics", "web", "--json").json["metrics"]}
+    assert metrics["incidents"]["value"] >= 1
+    slo = wk(node.home, "slo", "web-looks")
+    assert "target           99.9 % over 30d" in slo.out, slo.out
+    assert "unknown because  nobody has looked at it yet" in slo.out, slo.out
+    assert wk(node.home, "slo", "--service", "web", "--json").json[0]["response"] == "manual review"
+    for words, code, said in (
+        (("metrics", "nobody"), 1, "no entity 'nobody' in the active catalogue: wk catalog lists them"),
+        (("metrics", "--window", "soon"), 2, "window: 'soon' is not a duration"),
+        (("metrics", "--window", "91d"), 2, "window: 91d lies outside 1h to 90d"),
+        (("slo", "nothing"), 1, "no SLO 'nothing' in the active configuration: wk slo lists them"),
+    ):
+        refused = wk(node.home, *words)
+        assert refused.code == code, (words, refused.out, refused.err)
+        assert said in refused.err, refused.err
 
 
 def test_the_node_elsewhere_wants_a_token(node: Up) -> None:
@@ -681,6 +726,8 @@ def test_tables_fit_a_terminal_of_80_columns(node: Up) -> None:
         "runbooks",
         "catalog",
         "token",
+        "metrics",
+        "slo",
     ):
         words = [verb, "--state", "any"] if verb == "approvals" else [verb]
         found = wk(node.home, *words, COLUMNS="80")

@@ -249,6 +249,7 @@ class TestAutonomy:
         [
             (a_ladder(), Mode.AUTO, "ceiling"),
             (a_ladder(ceiling=Mode.APPROVE), Mode.APPROVE, "ceiling"),
+            (a_ladder(ceiling=Mode.APPROVE, review="metrics.mttr"), Mode.APPROVE, "ceiling"),
             (a_ladder(risk_ceiling=Mode.SUGGEST), Mode.SUGGEST, "risk"),
             (a_ladder(Mode.OBSERVE), Mode.OBSERVE, "standing"),
             (a_ladder(Mode.OBSERVE, granted=Mode.APPROVE), Mode.APPROVE, "standing"),
@@ -260,6 +261,14 @@ class TestAutonomy:
     )
     def test_the_lowest_of_four_binds(self, ladder, mode, binds):
         assert effective(ladder) == (mode, binds)
+
+    def test_a_metric_for_manual_review_is_named_and_so_is_what_changes_it(self):
+        found = autonomy(a_proposal(), a_situation(ladder=a_ladder(ceiling=Mode.APPROVE, review="metrics.mttr")))
+        assert found.outcome is Outcome.ASK
+        assert found.reason == (
+            "The ladder stands at approve: that is the ceiling of a rule that rests on metrics.mttr, which is for manual review."
+        )
+        assert found.change.startswith("A reviewed change declares the metric automated")
 
     @pytest.mark.parametrize(
         ("ladder", "outcome", "reason"),

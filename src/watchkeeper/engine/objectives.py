@@ -132,10 +132,17 @@ class Objectives:
             return kept[1], kept[2]
         burning = {name: self._ratio(slo, window_ms) for name, window_ms in BURN_WINDOWS.items()}
         found = budget(slo.target_ppm, self._ratio(slo, slo.window_ms), burning)
-        as_of = self._measuring.of(slo.entity, slo.window_ms).as_of
+        as_of = self._as_of(slo)
         self._own = {each: value for each, value in self._own.items() if at_ms - value[0] < FRESH_MS}
         self._own[slo.digest] = (at_ms, found, as_of)
         return found, as_of
+
+    def _as_of(self, slo: Slo) -> Instant | None:
+        """Samples are as new as the newest look; time goes on by itself where incidents alone tell it."""
+        if slo.indicator.total_measure is Measure.SAMPLES:
+            days = self._measuring.days(slo.entity)
+            return days[-1].seen_at if days else None
+        return self._measuring.of(slo.entity, slo.window_ms).as_of
 
     def _ratio(self, slo: Slo, window_ms: int) -> Ratio | None:
         if slo.indicator.total_measure is Measure.SAMPLES:

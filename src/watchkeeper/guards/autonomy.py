@@ -89,7 +89,7 @@ def _words(ladder: Ladder, mode: Mode, binds: str) -> str:
         how = f"granted on record ({ladder.grant})" if ladder.earned is not Mode.AUTO and ladder.grant else "earned"
         return f"The ladder stands at auto, {how}."
     because = {
-        "ceiling": f"the rule rests on {ladder.review}, which is for manual review"
+        "ceiling": f"the ceiling of a rule that rests on {ladder.review}, which is for manual review"
         if ladder.review
         else "the rule's own ceiling",
         "risk": "the ceiling of its risk class",

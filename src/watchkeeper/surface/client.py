@@ -208,7 +208,7 @@ def segment(text: str) -> str:
 
 def _url(path: str, query: Mapping[str, Any] | None) -> str:
     kept = [(name, _word(value)) for name, value in (query or {}).items() if value not in (None, "", False)]
-    start = path if path.startswith(("/healthz", "/readyz", "/metrics")) else f"{API}{path}"
+    start = path if path.startswith(("/healthz", "/readyz")) else f"{API}{path}"
     return f"{start}?{urlencode(kept)}" if kept else start
 
 

@@ -189,7 +189,10 @@ def _one(name: str, *, json: bool) -> int:
             ("service", found["service"]),
             ("target", f"{percent(found['target_ppm'])} over {lasts(found['window_ms'])}"),
             ("attained", percent(found["attainment_ppm"])),
-            ("budget left", f"{percent(found['left_ppm'])}; the floor for acting is {percent(found['floor_ppm'])}"),
+            (
+                "budget left",
+                f"{percent(found['left_ppm']) or 'unknown'}; the floor for acting is {percent(found['floor_ppm'])}",
+            ),
             ("burn rates", ", ".join(f"{each} {rate(ppm) or 'unknown'}" for each, ppm in found["burn_ppm"].items())),
             ("spent since", at(found["spent_at"]) if found["spent_at"] else ""),
             (
