@@ -109,15 +109,22 @@ def unknowable(
     if not annotations:
         named = [rule.name for rule in rules if any(path[:2] == ("alert", "annotations") for path in _paths(rule))]
         found += [f"annotations are not in it, and {_names(named)} asks for them: they count as empty"] if named else []
-    read = [rule.name for rule in rules if any(path[0] in AGED for path in _paths(rule))]
+    read = [rule.name for rule in rules if any(path[0] in AGED and path[0] != "region" for path in _paths(rule))]
     if read:
-        found.append(f"readings (probe, metrics, slo, region) are not in it, and {_names(read)} asks for them: unknown")
+        found.append(
+            f"readings (probe, dependency, metrics, slo) are not in it, and {_names(read)} asks for them: unknown"
+        )
     groups = len({each.group for each in sources}) or 1
     several = [each.name for each in rules if each.corroborate is not None and each.corroborate.groups > groups]
     if several:
         found.append(f"it holds {groups} of the sources that {_names(several)} waits for: held")
     seen = {each.region for each in sources} - {""}
-    blind = [each.name for each in rules if each.regions is not None and set(each.regions.of) - seen]
+    blind = [
+        each.name
+        for each in rules
+        if (each.regions is not None and set(each.regions.of) - seen)
+        or (not seen and any(path[0] == "region" for path in _paths(each)))
+    ]
     if blind:
         found.append(f"it does not hold every region that {_names(blind)} asks: those are blind")
     needy = [each.name for each in configuration.rulebook.runbooks.values() if each.needs]
