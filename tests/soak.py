@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import apsw
 
@@ -28,6 +29,7 @@ SEEDS_A_DAY = 100_000
 FAILURES_SHOWN = 40
 WORDS_SHOWN = 300
 KILL_ROUND, SIMULATION_ROUND, POWER_ROUND, STORE_ROUND = 100, 240, 120, 60  # so many between two lines of progress
+BULK = "Bulk in waves"
 COUNTED = "WATCHKEEPER_COUNTED"
 SURE = {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "600"}  # this tree, and whole sentences
 
@@ -43,6 +45,7 @@ class Part:
     skipped: bool = False
     failures: list[str] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
 def main() -> int:
@@ -56,6 +59,7 @@ def main() -> int:
         (Part("Store killed", "kills"), _store(first, given.store_kills)),
         (Part("Node killed", "kills"), _kills(first, given.kills)),
         (Part("Prometheus and Alertmanager", "rounds"), _servers(given.servers)),
+        (Part(BULK, "targets"), _bulk(given.bulk)),
     ):
         _carry_out(part, rounds)
         parts.append(part)
@@ -102,6 +106,12 @@ def _servers(rounds: int) -> Iterator[Round]:
         yield Round(("tests/e2e/test_alertmanager.py",), number + 1, 1, {})
 
 
+def _bulk(targets: int) -> Iterator[Round]:
+    """One run over so many targets in waves, killed twice and stopped by its threshold. 0 leaves it out."""
+    if targets:
+        yield Round(("tests/e2e/test_bulk.py", "-o", "timeout=0"), 1, targets, {"WATCHKEEPER_BULK": str(targets)})
+
+
 def _both() -> tuple[str, ...]:
     return ("-n", str(os.cpu_count() or 1), "-o", "timeout=0")
 
@@ -117,10 +127,13 @@ def _carry_out(part: Part, rounds: Iterator[Round]) -> None:
         with tempfile.TemporaryDirectory(prefix="soak-") as folder:
             counted = Path(folder) / "counted"
             environment = {**os.environ, **each.environment, COUNTED: str(counted), **SURE}
+            environment["WATCHKEEPER_BULK_FIGURES"] = f"{folder}/figures"
             argv = (*PYTEST, *each.argv, "--basetemp", f"{folder}/tests")
             said = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
             for line in counted.read_text().splitlines() if counted.exists() else ():
                 part.counted.update(json.loads(line))
+            figures = Path(folder) / "figures"
+            part.figures = json.loads(figures.read_text()) if figures.exists() else part.figures
         part.seconds += monotonic() - began
         part.first, part.last = part.first or each.seed, each.seed + each.count - 1
         skipped = re.search(r"\b\d+ skipped", said.stdout) is not None
@@ -161,7 +174,8 @@ def _page(began: datetime, parts: list[Part]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for part in parts:
-        seeds = f"{part.first} | {part.last}" if part.name != "Prometheus and Alertmanager" else "- | -"
+        seeded = part.name not in {"Prometheus and Alertmanager", BULK}
+        seeds = f"{part.first} | {part.last}" if seeded else "- | -"
         took = f"{part.seconds:.0f} s"
         done = "not installed here" if part.skipped else f"{part.done} {part.unit}"
         lines.append(f"| {part.name} | {done} | {seeds} | {took} | {len(part.failures)} |")
@@ -175,12 +189,25 @@ def _page(began: datetime, parts: list[Part]) -> str:
             if not any(part.failures for part in parts)
             else f"The killed nodes were started {counted['starts']} times; {counted['runs']} runs.",
         ]
+    lines += [line for part in parts for line in _bulk_words(part.figures)]
     failures = [(part.name, failure) for part in parts for failure in part.failures]
     lines += ["", "## Failures", ""]
     lines += [f"- {name}: {failure}" for name, failure in failures[:FAILURES_SHOWN]] or ["None."]
     if len(failures) > FAILURES_SHOWN:
         lines.append(f"- and {len(failures) - FAILURES_SHOWN} more")
     return "\n".join(lines) + "\n"
+
+
+def _bulk_words(found: dict[str, Any]) -> Iterator[str]:
+    if found:
+        yield ""
+        yield (
+            f"The bulk over {found['targets']:,} targets was killed twice with -9 and was under way again after "
+            f"{' and '.join(f'{each:g} s' for each in found['taken_up_after_s'])}; {found['effects']:,} targets were "
+            f"carried out once each, {found['repeated_under_one_key']} of them asked again under one key, and then its "
+            f"threshold stopped it, after {found['took_s']:g} s in all. Its node had {found['peak_bytes'] / 2**20:.0f} MiB at "
+            f"most ({found['idle_peak_bytes'] / 2**20:.0f} MiB before), and {found['state_bytes'] / 2**20:.0f} MiB of state."
+        )
 
 
 def _commit() -> str:
@@ -212,6 +239,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=6_000, help="of the simulated world")
     parser.add_argument("--power", type=int, default=1_200, help="seeds at which the power goes")
     parser.add_argument("--servers", type=int, default=3, help="times from Prometheus to a resolved incident")
+    parser.add_argument("--bulk", type=int, default=10_000, help="targets of one run in waves; 0 leaves it out")
     parser.add_argument("--seed", type=int, help="the first seed; without it, by the day")
     return parser.parse_args()
 

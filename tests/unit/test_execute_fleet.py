@@ -47,6 +47,17 @@ def test_waves_are_cumulative_and_end_with_every_target(waves, total, ends):
     assert wave_ends(waves, total) == ends
 
 
+def test_how_far_a_fleet_is_can_be_seen_while_it_runs_and_when_it_ended():
+    one = parallel("all", foreach("fleet", do("a"), waves=("1", "100%"), most=2))
+    memory = drive(plan(one, targets=targets(5)), World(), until=at(50))
+    (view,) = machine.fleets_of(memory.run)
+    counts = {"targets": 5, "begun": 1, "under_way": 1, "done": 0, "failed": 0, "unhealthy": 0}
+    assert (view.path, view.state.output) == ("all/fleet", counts)
+    ended = drive(plan(one, targets=targets(5)), World())
+    (view,) = machine.fleets_of(ended.run)
+    assert view.state.output == {"targets": 5, "begun": 5, "under_way": 0, "done": 5, "failed": 0, "unhealthy": 0}
+
+
 def test_the_first_wave_is_over_before_the_second_begins():
     one = foreach("fleet", do("a"), waves=("1", "100%"), most=5)
     memory = drive(plan(one, targets=targets(4)))

@@ -263,7 +263,7 @@ class Reader:
                 "arguments": view.state.arguments,
                 "undo": view.state.undo.status.value if view.state.undo is not None else None,
             }
-            for view in machine.steps_of(run)
+            for view in (*machine.fleets_of(run), *machine.steps_of(run))
         )
         if run.status in ENDED:
             self._steps[record.id] = found

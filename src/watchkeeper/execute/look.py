@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from watchkeeper.errors import Conflict
 from watchkeeper.execute.backoff import backoff_ms, dice_ppm, step_key
 from watchkeeper.execute.bindings import frame_at
-from watchkeeper.execute.plan import place
+from watchkeeper.execute.plan import body, place
 from watchkeeper.execute.run import Child, Intended, Perform, StepStatus
 from watchkeeper.execute.state import Run, StepState
 from watchkeeper.execute.undo import state_in, uncertain
@@ -27,6 +28,28 @@ def steps_of(run: Run) -> Iterator[StepView]:
     """Every step that is no container and that the run holds, in the order of the plan."""
     for path, step, state in run_leaves(run):
         yield StepView(path=path, step=step, state=state)
+
+
+def fleets_of(run: Run) -> Iterator[StepView]:
+    """Every `foreach` that was reached, with how far it is: `output` counts its targets, also while it runs."""
+    yield from _fleets(run, run.plan.runbook.steps, run.root.steps, "")
+
+
+def _fleets(run: Run, steps: tuple[Step, ...], states: tuple[StepState, ...], prefix: str) -> Iterator[StepView]:
+    for step, state in zip(steps, states, strict=True):
+        path, fleet = f"{prefix}{step.id}", state.fleet
+        if fleet is not None:
+            counts = {
+                "targets": len(place(run.plan, path).targets),
+                "begun": fleet.begun,
+                "under_way": len(fleet.active),
+                "done": fleet.done,
+                "failed": fleet.failed,
+                "unhealthy": fleet.unhealthy,
+            }
+            yield StepView(path=path, step=step, state=replace(state, output=counts))
+        elif state.steps:
+            yield from _fleets(run, body(run.plan, step), state.steps, f"{path}/")
 
 
 def step_at(run: Run, path: str) -> Step:

@@ -15,6 +15,7 @@ from watchkeeper.execute.bindings import bindings, evaluate
 from watchkeeper.execute.due import pending
 from watchkeeper.execute.look import (
     effects_before,
+    fleets_of,
     intent_of,
     leftovers,
     retry_at,
@@ -56,6 +57,7 @@ __all__ = [
     "bindings",
     "effects_before",
     "evaluate",
+    "fleets_of",
     "fold",
     "intent_of",
     "leftovers",
