@@ -400,6 +400,18 @@ RUNBOOKS = [
         "spec.steps[0].verify.successes",
         "never fit in 60000 ms",
     ),
+    (
+        steps("{id: a, verify: {http: a, via: ssh}}"),
+        "7:38",
+        "spec.steps[0].verify.via",
+        "only a command looks elsewhere than from this node, and only by ssh: write via: ssh",
+    ),
+    (
+        steps("{id: a, verify: {command: [ls], via: kube}}"),
+        "7:44",
+        "spec.steps[0].verify.via",
+        "only a command looks elsewhere than from this node, and only by ssh: write via: ssh",
+    ),
     (steps("{id: a, verify: {command: ls}}"), "7:33", "spec.steps[0].verify.command", "a command is a list of words"),
     (
         steps('{id: a, verify: {tcp: "${alert.labels.host}:80"}}'),
