@@ -17,7 +17,7 @@ from watchkeeper.values import Instant
 
 LIST_LIMIT_MAX: Final = 1_000
 WRITE_QUEUE_MAX: Final = 20_000  # commits that wait for the writer; past it `Unavailable`, never unbounded memory
-DOCUMENT_BYTES_MAX: Final = 4 * 1024 * 1024
+DOCUMENT_BYTES_MAX: Final = 16 * 1024 * 1024  # a decision over 10,000 targets holds what each of them is
 ENTRIES_MAX: Final = 10_000  # ledger entries in one answer
 HASHES_MAX: Final = 65_536  # kept hashes in one answer
 
