@@ -6,6 +6,7 @@ from rig import Rig
 from virtual import run
 
 from watchkeeper.engine.records import read
+from watchkeeper.errors import Rejected
 from watchkeeper.signals.signal import DeadLetter
 
 
@@ -38,6 +39,35 @@ def test_a_rule_that_breaks_holds_alone_and_its_owner_is_told_once_an_hour():
         engine.situations.situation = whole
         await asyncio.sleep(90)
         assert rig.fleet.targets["svc-0"].arrived, "once repaired it is judged again, by itself"
+
+    run(scene())
+
+
+def test_a_decision_that_can_never_be_kept_breaks_its_rule_and_not_the_node():
+    """As one over ten thousand targets with much to say of each, which is more than one document holds."""
+
+    async def scene():
+        rig = Rig(1)
+        rig.fleet.moody = 0.0
+        engine = await rig.boot()
+        await rig.trust("shop/down")
+        await rig.trust("shop/stuck")
+        commit = rig.store.commit
+
+        async def bounded(wanted):
+            if any(put.kind == "decision" and b'"shop/down"' in put.body for put in wanted.puts):
+                raise Rejected("decision dec_1: has 20000000 bytes, at most 16777216 are kept in one document")
+            return await commit(wanted)
+
+        rig.store.commit = bounded
+        await rig.fire("Down", "svc-0")
+        await rig.fire("Stuck", "svc-1")
+        await asyncio.sleep(600)
+        assert not engine.failed, engine.failed
+        assert not rig.fleet.targets["svc-0"].arrived
+        assert rig.fleet.targets["svc-1"].arrived, "the next rule is judged"
+        (told,) = [notice for notice in rig.told.notices if notice.kind == "broken_rule"]
+        assert told.text.startswith("Rejected: decision dec_1: has 20000000 bytes")
 
     run(scene())
 

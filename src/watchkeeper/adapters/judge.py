@@ -17,7 +17,9 @@ from watchkeeper.signals.turn import RANK_MAX
 from watchkeeper.values import EPOCH, INTEGER_MAX, Instant, id_short
 
 COMMIT_BYTES_MAX: Final = 64 * 1024 * 1024
-COMMIT_ITEMS_MAX: Final = 100_000  # a run over 10,000 targets is admitted in one, with its claims and the versions it rests on
+COMMIT_ITEMS_MAX: Final = (
+    100_000  # a run over 10,000 targets is admitted in one, with its claims and the versions it rests on
+)
 TEXT_CHARS_MAX: Final = 8_192  # an id or a key; longer text belongs in the body
 KINDS_KEPT: Final = 512
 PRIORITY_MAX: Final = RANK_MAX

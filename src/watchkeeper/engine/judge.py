@@ -33,7 +33,7 @@ from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.words import Words
 from watchkeeper.engine.world import Decided, World
-from watchkeeper.errors import WatchkeeperError
+from watchkeeper.errors import Rejected, WatchkeeperError
 from watchkeeper.execute.run import Opened, Plan
 from watchkeeper.guards.autonomy import mode_of
 from watchkeeper.guards.breaker import on_trial
@@ -149,6 +149,9 @@ class Judge:
         for rule, row in matched:
             try:
                 judged = await self._rule(rule, row, alert, facts, matched, now, because=because, asked_by=asked_by)
+            except Rejected as never:  # such as a decision over more than can be kept: asked again it is the same
+                await self._broke(rule, alert, facts, never, now)
+                continue
             except WatchkeeperError:
                 raise
             except Exception as broken:  # noqa: BLE001  the edge: this rule holds for this alert, the next one is judged
