@@ -96,17 +96,17 @@ async def test_output_is_streamed_and_bounded(pool, host):
 
 async def test_a_time_out_ends_the_program_over_there(pool, host, tmp_path):
     mark = tmp_path / "pid"
-    code = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    result = await pool.run(place(host.port, KEYS), python(code, timeout_ms=2_000))
+    script = f"echo $$ > {mark}; exec sleep 600"
+    result = await pool.run(place(host.port, KEYS), spec("sh", "-c", script, timeout_ms=2_000))
     assert result.ending is Ending.TIMED_OUT
     await gone(mark)
 
 
 async def test_cancelled_it_is_asked_to_end_over_there(pool, host, tmp_path):
     mark = tmp_path / "pid"
-    code = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    script = f"echo $$ > {mark}; exec sleep 600"
     # Debian's sshd passes no signal on to a program of root's: there it ends by its own `timeout`.
-    task = asyncio.create_task(pool.run(place(host.port, KEYS), python(code, timeout_ms=3_000)))
+    task = asyncio.create_task(pool.run(place(host.port, KEYS), spec("sh", "-c", script, timeout_ms=4_000)))
     while not (mark.exists() and mark.read_text()):
         await asyncio.sleep(0.01)
     task.cancel()
@@ -340,5 +340,5 @@ async def gone(mark):
     """Until the process whose number stands there is no more."""
     from pathlib import Path
 
-    while Path(f"/proc/{mark.read_text()}").exists():
+    while mark.exists() and Path(f"/proc/{mark.read_text().strip()}").exists():
         await asyncio.sleep(0.02)
