@@ -279,7 +279,7 @@ def _step_definitions() -> Schema:
     steps_of = {"parallel", "foreach"}
     return {
         "retry": retry,
-        "verify": {**verify, "oneOf": probes},
+        "verify": {**verify, "oneOf": probes, "dependentRequired": {"via": ["command"]}},
         "steps": {"type": "array", "minItems": 1, "maxItems": 200, "items": {"$ref": "#/$defs/step"}},
         "step": {
             "oneOf": [
