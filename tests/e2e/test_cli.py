@@ -744,3 +744,62 @@ def _user() -> str:
     import pwd
 
     return pwd.getpwuid(os.getuid()).pw_name
+
+
+def test_a_suggestion_is_run_reviewed_reported_and_its_rule_demoted_and_lifted(node: Up) -> None:
+    home, rule = node.home, "starter/service-down"
+    for each in wk(home, "autonomy", "grants", "--json").json:
+        assert wk(home, "autonomy", "revoke", each["id"], "--reason", "e2e").code == 0
+    where = ("--cell", "severity=minor", "--cell", "environment=dev", "--for", "1h", "--reason", "e2e")
+    assert wk(home, "autonomy", "grant", rule, "--level", "suggest", *where).code == 0
+    fire(node, "web", severity="minor")
+
+    def suggested() -> list[Any]:
+        return [each for each in wk(home, "suggestions", "--json").json if each["severity"] == "minor"]
+
+    suggestion = until(suggested, "it suggests")[0]
+    name = f"dec_{suggestion['id'][-6:]}"
+    listed = wk(home, "suggestions")
+    assert "starter/look" in listed.out
+    assert "Run one: wk run dec_…" in listed.out
+    assert wk(home, "run", name).code == 2, "a reason is needed"
+    exact = wk(home, "run", name, "--reason", "x", "--set", "times=2")
+    assert (exact.code, exact.err.count("a suggestion is run as it is")) == (2, 1)
+    started = wk(home, "run", name, "--reason", "it is what I would do")
+    assert started.code == 0, started.out + started.err
+    until(lambda: not wk(home, "suggestions", "--json").json or not suggested(), "the run succeeded and counts")
+
+    shown = wk(home, "autonomy", "show", rule)
+    assert shown.code == 0, shown.err
+    assert "severity minor, environment dev" in shown.out
+    assert "1 of 1 agreed." in shown.out
+    assert "15 more in a row to reach approve." in shown.out
+    assert re.search(r"standing +earned observe .*granted suggest \(grt_….*\) +<- binds", shown.out), shown.out
+    cells = wk(home, "autonomy")
+    assert cells.code == 0
+    assert "suggest" in cells.out
+    assert wk(home, "autonomy", "show", "starter/none").code == 1
+
+    late = wk(home, "reject", suggestion["id"], "--comment", "too late")
+    assert (late.code, late.err.count("answered it already")) == (1, 1)
+    assert wk(home, "review", suggestion["id"], "--reason", "x").code == 2
+    reviewed = wk(home, "review", suggestion["id"], "--agree", "--reason", "right")
+    assert f"Recorded: you agree with {rule}." in reviewed.out, reviewed.err
+    assert wk(home, "review").code == 0
+
+    run = wk(home, "runs", "--json", "--limit", "1").json[0]
+    assert wk(home, "feedback", run["id"], "meh").code == 2
+    assert wk(home, "feedback", run["id"], "helpful").out == "Recorded: helpful.\n"
+    harm = wk(home, "feedback", f"run_{run['id'][-6:]}", "harmful", "--text", "it was too loud")
+    assert harm.out == (f"Recorded: harmful. {rule} is demoted to observe in 1 cell: wk autonomy show {rule}\n"), (
+        harm.err
+    )
+    demotion = wk(home, "autonomy", "demotions", "--json").json[0]
+    assert "it was too loud" in wk(home, "autonomy", "demotions").out
+    why = wk(home, "explain", suggestion["alert"])
+    assert "How far it may go by itself: observe" in why.out
+    assert "<- binds" in why.out
+    assert wk(home, "autonomy", "lift", demotion["id"]).code == 2
+    lifted = wk(home, "autonomy", "lift", f"dmt_{demotion['id'][-6:]}", "--reason", "it is quiet now")
+    assert lifted.out == f"Lifted: {rule} goes back to where it stands.\n", lifted.err
+    assert wk(home, "autonomy", "demotions", "--json").json == []

@@ -103,8 +103,11 @@ def test_what_only_a_person_may():
         V.APPROVE_EMERGENCY,
         V.RESUME,
         V.GRANT,
+        V.REVIEW,
         V.RESTORE,
         V.RELEASE,
+        V.DEMOTE,
+        V.LIFT_DEMOTION,
     ]
     assert may(machine, V.RESUME) == Denied("mira is no person, and only a person may resume.")
 

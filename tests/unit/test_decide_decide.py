@@ -133,6 +133,7 @@ def test_versions_are_what_admission_compares():
         "freeze": 0,
         "grant": 0,
         "hold": 0,
+        "standing:payments/wedged-instance": 0,
         "stop": 2,
         "deploy": 0,
         "target:resource:default/payments-api-3": 0,

@@ -93,7 +93,7 @@ class TestExplain:
     def test_a_low_ladder_says_how_it_rises(self):
         found = explain(decide(a_proposal(), a_situation(ladder=a_ladder(Mode.OBSERVE))))
         assert found.changes == (
-            "The rule earns more by agreement, or somebody grants it on record (wk autonomy grant).",
+            "The rule earns more by agreement (wk autonomy), or somebody grants it on record (wk autonomy grant).",
         )
 
 

@@ -78,7 +78,7 @@ AUTOMATION: Final = Actor(name="automation", human=False, channel="engine")
 class Grant(Struct, frozen=True, kw_only=True):
     """A level given on record for a cell (SEMANTICS 4). Empty cell fields cover every value.
 
-    `second` is who gave the second pair of eyes, needed in production.
+    `second` is who gave the second pair of eyes, needed in production; `in_force_at` is since when it binds.
     """
 
     id: str
@@ -96,3 +96,4 @@ class Grant(Struct, frozen=True, kw_only=True):
     revoked_at: Instant | None = None
     revoked_by: str = ""
     pending: bool = False
+    in_force_at: Instant | None = None

@@ -46,6 +46,8 @@ class Verb(StrEnum):
     BACKUP = "backup"
     EXPORT = "export"
     RELEASE = "release"
+    DEMOTE = "demote"
+    LIFT_DEMOTION = "lift_demotion"
 
 
 class Role(StrEnum):
@@ -75,11 +77,13 @@ _OPERATOR: Final = _VIEWER | {
     Verb.REVIEW,
     Verb.REPLAY_DEAD_LETTER,
     Verb.EXPORT,
+    Verb.DEMOTE,
 }
 _APPROVER: Final = _OPERATOR | {Verb.APPROVE, Verb.RESUME, Verb.LIFT_FREEZE, Verb.CLOSE, Verb.RELEASE}
 _ADMIN: Final = _APPROVER | {
     Verb.APPROVE_EMERGENCY,
     Verb.GRANT,
+    Verb.LIFT_DEMOTION,
     Verb.APPLY,
     Verb.IDENTITY,
     Verb.TOKEN,
@@ -101,7 +105,18 @@ TABLE: Final[dict[str, frozenset[Verb]]] = {
 BOOTSTRAP: Final = frozenset({Verb.READ, Verb.POST_HOOK, Verb.IDENTITY, Verb.TOKEN})
 HOOK: Final = frozenset({Verb.POST_HOOK})
 HUMANS_ONLY: Final = frozenset(
-    {Verb.APPROVE, Verb.APPROVE_EMERGENCY, Verb.GRANT, Verb.SETTLE, Verb.RESUME, Verb.RELEASE, Verb.RESTORE}
+    {
+        Verb.APPROVE,
+        Verb.APPROVE_EMERGENCY,
+        Verb.GRANT,
+        Verb.SETTLE,
+        Verb.RESUME,
+        Verb.REVIEW,
+        Verb.DEMOTE,
+        Verb.LIFT_DEMOTION,
+        Verb.RELEASE,
+        Verb.RESTORE,
+    }
 )
 
 
@@ -151,4 +166,6 @@ _WORDS: Final = {
     Verb.METRICS: "read metrics",
     Verb.APPLY: "apply a configuration",
     Verb.RELEASE: "close a breaker or release the brake",
+    Verb.DEMOTE: "demote a rule",
+    Verb.LIFT_DEMOTION: "lift a demotion",
 }

@@ -20,6 +20,7 @@ from watchkeeper.correlate.correlation import Correlation
 from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import DECIDE_REV
 from watchkeeper.engine.action import Action, Channel, Prober
+from watchkeeper.engine.agreements import Agreements
 from watchkeeper.engine.answer import No, changed, missing
 from watchkeeper.engine.backup import Archiver
 from watchkeeper.engine.breakers import Breakers
@@ -57,6 +58,7 @@ from watchkeeper.engine.sequencer import Sequencer
 from watchkeeper.engine.sessions import Sessions
 from watchkeeper.engine.silences import Silences
 from watchkeeper.engine.situations import Situations
+from watchkeeper.engine.standing import Standings
 from watchkeeper.engine.steering import Steering
 from watchkeeper.engine.sweeper import Sweeper
 from watchkeeper.engine.take_up import TakeUp
@@ -64,6 +66,7 @@ from watchkeeper.engine.watching import Watching
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.words import of_lapse
 from watchkeeper.engine.world import World
+from watchkeeper.errors import Conflict
 from watchkeeper.execute import machine
 from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request, Status
 from watchkeeper.execute.state import Run
@@ -84,6 +87,8 @@ DOUBT_EVERY_MS: Final = 1_800_000
 TICK_S: Final = 0.25
 LAPSED_A_TICK_MAX: Final = 500  # requests that are looked at in one tick, whether they still stand
 FORGET_EVERY_S: Final = 60.0
+ENDED_READ_MAX: Final = 1_000  # runs that may have ended just before a start
+ENDED_COUNTED_MS: Final = 3_600_000
 ROOM_WOKEN: Final = 4  # more than one: the first may be kept out by another limit
 
 
@@ -144,6 +149,7 @@ class Engine:
             self.scribe, self.world, self.notices, self.told, self.changed, fetch_calendar, aside
         )
         self.breakers = Breakers(self.scribe, self.world, self.notices, self.told, self.changed)
+        self.standings = Standings(self.scribe, self.world, self.situations, self.notices, self.told, self.changed)
         self.moments = RunMoments(
             self.scribe,
             clock,
@@ -154,6 +160,7 @@ class Engine:
             self.notices,
             self.told,
             self.breakers,
+            self.standings,
         )
         self.performer = StepPerformer(
             actions,
@@ -203,6 +210,9 @@ class Engine:
             end_leftover,
             self._on_failure,
         )
+        self.agreements = Agreements(
+            self.scribe, self.world, self.standings, self.steering, self.identities.is_person, self.taken.fires
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[None]] = set()
         self.fetch: Callable[[str], Awaitable[bytes]] | None = (
@@ -224,6 +234,7 @@ class Engine:
         await self.erasing.carry_on()
         await self.identities.load()
         await self.sessions.load()
+        await self.standings.load(self.taken.all)
         await self.taken.load()
         await self.breakers.load()
         await self.measuring.load()
@@ -233,6 +244,7 @@ class Engine:
         await self._deploys()
         await self.taken.runs()
         self._let_go()
+        await self._ended_before()
         self.watching.restore(self.correlation.alerts())
         await self.steering.admit_approved()
         self.started_at = self.clock.now()
@@ -468,6 +480,8 @@ class Engine:
         if before is not None and before.run == live.run.id:
             self.world.remember(decision.episode, decision.rule, replace(before, unstarted=True))
         await self._end_requests(live)
+        await self.standings.ended(live.run.id)
+        await self.agreements.ended(live.record, live.run)
         if decision.alert:
             self._judge_episode(decision.episode, "its run ended before it started" if unstarted else "")
         for target in decision.targets:
@@ -476,6 +490,18 @@ class Engine:
         for key in self.breakers.turned():
             await self.changed(key)
         self._make_room()
+
+    async def _ended_before(self) -> None:
+        """After a start: people's runs that ended just before may not have been counted yet. Counting twice is once."""
+        now = self.clock.now()
+        async for record in self.taken.all(RunRecord, {"state": "closed"}, most=ENDED_READ_MAX):
+            if record.actor == "automation" or ms_between(record.ended_at or now, now) > ENDED_COUNTED_MS:
+                continue
+            try:
+                run = await self.run_of(record)
+            except Conflict:  # a journal that does not fit its plan: the record still says how it ended
+                run = None
+            await self.agreements.ended(record, run)
 
     def _make_room(self) -> None:
         """The place of a run is free. A few of those that wait for one are judged: the most urgent, or the longest waiting."""
@@ -551,6 +577,7 @@ class Engine:
             await self.breakers.look()
             await self.reminders.look()
             await self.calendars.look()
+            await self.standings.tick(self.clock.now())
             if self.clock.monotonic_ms() - forgotten_ms > FORGET_EVERY_S * 1000:
                 forgotten_ms = self.clock.monotonic_ms()
                 self.pipeline.forget()

@@ -54,6 +54,11 @@ class Identities:
     def named(self, name: str) -> Identity | None:
         return next((found for found in self.identities.values() if found.name == name), None)
 
+    def is_person(self, name: str) -> bool:
+        """Whether a name that acted is a human being's: what is no identity of a machine is."""
+        found = self.named(name)
+        return found is None or found.human
+
     def identify(self, text: str, now: Instant) -> Actor | None:
         """The actor behind a bearer text; None for anything that is not exactly a live token."""
         parts = text.split("_", 2)

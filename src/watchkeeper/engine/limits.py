@@ -166,12 +166,14 @@ class Limits:
             return invalid("level", f"{wanted.level!r} is none of {', '.join(MODE_ORDER)}")
         if no := _bad_reason(wanted.reason) or _bad_span(now, wanted.until_at, GRANT_MOST_MS):
             return no
+        pending = self._in_production(wanted) and Mode(wanted.level) is not Mode.OBSERVE
         found = msgspec.structs.replace(
             wanted,
             id=self._scribe.new_id("grt", now),
             at=now,
             by=actor.name,
-            pending=self._in_production(wanted) and Mode(wanted.level) is not Mode.OBSERVE,
+            pending=pending,
+            in_force_at=None if pending else now,
         )
         if no := await self._write(actor, put(found), "grant", Kind.GRANT, "asked" if found.pending else "set", found):
             return no
@@ -188,7 +190,7 @@ class Limits:
             return changed(f"grant {identity} does not wait for a second person")
         if actor.name == before.by or not actor.human:
             return denied(f"grant {identity} was asked for by {before.by}: another person must agree to it")
-        found = msgspec.structs.replace(before, pending=False, second=actor.name)
+        found = msgspec.structs.replace(before, pending=False, second=actor.name, in_force_at=self._scribe.clock.now())
         if no := await self._write(actor, put(found), "grant", Kind.GRANT, "set", found):
             return no
         self._world.grants[identity] = found

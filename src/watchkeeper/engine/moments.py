@@ -18,6 +18,7 @@ from watchkeeper.engine.records import RunRecord, put
 from watchkeeper.engine.runner import Live
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.situations import Situations
+from watchkeeper.engine.standing import NOTHING_FALLS, Standings
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import Expectation, World
 from watchkeeper.execute import machine
@@ -39,6 +40,7 @@ from watchkeeper.execute.run import (
     Started,
     Verified,
 )
+from watchkeeper.guards.autonomy import standing_key
 from watchkeeper.guards.breaker import BRAKE
 from watchkeeper.guards.finding import Finding, Moment
 from watchkeeper.guards.order import ROOM, ask, first_no, for_step
@@ -76,19 +78,21 @@ class RunMoments:
         notices: Callable[[Iterable[Notice]], tuple[Put, ...]],
         told: Callable[[Iterable[Put]], None],
         breakers: Breakers,
+        standings: Standings,
     ) -> None:
         self._breakers = breakers
         self._moved: dict[str, Moved] = {}
         self._scribe, self._clock, self._world = scribe, clock, world
         self._situations, self._correlation, self._witnesses = situations, correlation, witnesses
-        self._notices, self._told = notices, told
+        self._notices, self._told, self._standings = notices, told, standings
         self._messages: dict[str, tuple[Put, ...]] = {}
 
     def begin(self, live: Live, _command: Begin) -> Permitted:
         now = self._clock.now()
         proposal, situation = self._read(live)
         no = first_no(ask(Moment.START, proposal, situation), live.answered)
-        expects = tuple((key, number) for key, number in sorted(situation.versions.items()) if key in START_COMPARES)
+        compares = {*START_COMPARES, standing_key(live.decision.rule)}
+        expects = tuple((key, number) for key, number in sorted(situation.versions.items()) if key in compares)
         if no is not None:
             return Permitted(events=(_held(no, now, situation),), expects=expects)
         timeout_at = after_ms(now, live.plan.runbook.timeout_ms)
@@ -174,6 +178,7 @@ class RunMoments:
         releases: tuple[str, ...] = ()
         voids: tuple[str, ...] = ()
         bumps: tuple[str, ...] = ()
+        fallen = NOTHING_FALLS
         ended = next((event for event in events if isinstance(event, Ended)), None)
         if ended is not None:
             releases = (after.id,)
@@ -188,8 +193,15 @@ class RunMoments:
             puts = (*puts, *messages, *moved.puts)
             bumps = (*bumps, *moved.bumps)
             entries.extend(moved.entries)
+            fallen = self._standings.at_end(live.decision, after)
+            puts = (*puts, *fallen.puts)
         return Commit(
-            at=self._clock.now(), puts=puts, bumps=bumps, releases=releases, voids=voids, entries=tuple(entries)
+            at=self._clock.now(),
+            puts=puts,
+            bumps=(*bumps, *fallen.bumps),
+            releases=releases,
+            voids=voids,
+            entries=(*entries, *fallen.entries),
         )
 
     def committed(self, live: Live, events: Sequence[Event]) -> None:
@@ -199,6 +211,7 @@ class RunMoments:
         if live.run.status in ENDED:
             world.update_run(live.record)
             self._breakers.applied(self._moved.pop(live.run.id, STILL))
+            self._standings.bind(live.run.id)
             self._settles(live)
             self._told(self._messages.pop(live.run.id, ()))
         else:

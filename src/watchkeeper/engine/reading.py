@@ -28,8 +28,9 @@ from watchkeeper.engine.runner import decode
 from watchkeeper.errors import Conflict
 from watchkeeper.execute import machine
 from watchkeeper.execute.run import ENDED, Status
-from watchkeeper.guards.situation import Freeze, Hold, Situation, Stop
-from watchkeeper.packs.rule import Rule
+from watchkeeper.guards.autonomy import effective, standing
+from watchkeeper.guards.situation import Freeze, Hold, Ladder, Situation, Stop
+from watchkeeper.packs.rule import Mode, Rule
 from watchkeeper.ports import Row
 from watchkeeper.signals.signal import DeadLetter, Signal
 
@@ -49,7 +50,9 @@ class Listed(Struct, frozen=True, kw_only=True):
 
 
 class Explained(Struct, frozen=True, kw_only=True):
-    """Why, in plain words. `near_misses` and `counterfactuals` are worked out now, from the record."""
+    """Why, in plain words. `near_misses` and `counterfactuals` are worked out now, from the record. `ladder` are the four
+    inputs of the mode, as they were; None for a person's own run, which the ladder does not bind.
+    """
 
     decision: str
     sentence: str
@@ -60,6 +63,7 @@ class Explained(Struct, frozen=True, kw_only=True):
     changes: tuple[str, ...]
     near_misses: tuple[Any, ...] = ()
     counterfactuals: tuple[Any, ...] = ()
+    ladder: Any = None
 
 
 class Reader:
@@ -158,6 +162,9 @@ class Reader:
             changes=plain.changes,
             near_misses=self._near(found, situation),
             counterfactuals=self._counterfactuals(found, situation, wanted),
+            ladder=ladder_view(situation.ladder)
+            if situation is not None and found.targets and found.actor == "automation"
+            else None,
         )
 
     def _near(self, decision: Decision, situation: Situation | None) -> tuple[Any, ...]:
@@ -437,6 +444,25 @@ def decision_view(decision: Decision) -> View:
 def approval_view(approval: Approval) -> View:
     """`digest` is what an answer must carry: the binding that was displayed."""
     return {**msgspec.to_builtins(approval), "digest": approval.binding}
+
+
+def ladder_view(ladder: Ladder) -> View:
+    """The four inputs, the mode they give, and which of them binds."""
+    mode, binds = effective(ladder)
+    return {
+        "cell": ladder.cell,
+        "mode": mode.value,
+        "binds": binds if mode is not Mode.AUTO else "nothing",
+        "ceiling": ladder.ceiling.value,
+        "risk_ceiling": ladder.risk_ceiling.value,
+        "standing": standing(ladder).value,
+        "earned": ladder.earned.value,
+        "granted": ladder.granted.value,
+        "grant": ladder.grant,
+        "demoted": ladder.demoted.value if ladder.demoted is not None else None,
+        "demotion": ladder.demotion,
+        "evidence": ladder.evidence,
+    }
 
 
 def token_view(token: Token) -> View:

@@ -15,10 +15,12 @@ from watchkeeper.decide.decision import Decision
 from watchkeeper.decide.target import Untargeted
 from watchkeeper.guards.situation import Freeze, Hold, Proposal, Situation, Stop
 from watchkeeper.home.exclusion import Exclusion
+from watchkeeper.learn.agreement import Evidence
 from watchkeeper.learn.brake import Brake
 from watchkeeper.learn.breaker import Circuit
 from watchkeeper.learn.failover import Failover
 from watchkeeper.learn.looks import Day
+from watchkeeper.learn.standing import Demotion, Standing
 from watchkeeper.ports import Put, Row
 from watchkeeper.signals.signal import DeadLetter, Signal
 from watchkeeper.values import Instant, Window
@@ -343,6 +345,9 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Stop: ("stop", lambda x: {"state": _open(x.lifted_at is None)}),
     Grant: ("grant", lambda x: {"state": _open(x.revoked_at is None), "rule": x.rule}),
     Feedback: ("feedback", lambda x: {"run": x.run, "decision": x.decision}),
+    Standing: ("standing", lambda x: {"rule": x.cell.rule}),
+    Demotion: ("demotion", lambda x: {"state": _open(x.open), "rule": x.cell.rule}),
+    Evidence: ("evidence", lambda x: {"rule": x.cell.rule, "decision": x.decision, "run": x.run}),
     Message: ("message", lambda x: {"state": x.state, "channel": x.channel, "subject": x.subject_id}),
     Identity: ("identity", lambda x: {"state": _open(x.removed_at is None), "name": x.name}),
     Token: ("token", lambda x: {"state": _open(x.revoked_at is None), "identity": x.identity, "name": x.name}),

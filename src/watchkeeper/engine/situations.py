@@ -5,7 +5,7 @@ looked up later, so what is stored beside the decision is all that it saw.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -15,10 +15,12 @@ from watchkeeper.catalog.availability import can_meet
 from watchkeeper.catalog.catalog import by_annotation, by_ref
 from watchkeeper.catalog.reach import lacking
 from watchkeeper.decide.target import NoTarget, Subject, bind_target, target_from, targets_of
+from watchkeeper.engine.earned import basis_of, cell_of, granted
 from watchkeeper.engine.measured import MeasuredInputs, unmeasured
 from watchkeeper.engine.windows import NO_WINDOWS, windows_of
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
+from watchkeeper.guards.autonomy import standing_key
 from watchkeeper.guards.cover import covers
 from watchkeeper.guards.situation import (
     AlertFacts,
@@ -36,14 +38,16 @@ from watchkeeper.guards.situation import (
     Unreached,
 )
 from watchkeeper.home.configuration import Configuration
+from watchkeeper.learn.agreement import Cell
 from watchkeeper.learn.brake import binding
 from watchkeeper.learn.breaker import Circuit
+from watchkeeper.learn.standing import Demotion
 from watchkeeper.packs.action import is_program
 from watchkeeper.packs.expression import Known
 from watchkeeper.packs.rule import MODE_ORDER, Limits, Mode, Risk, Rule, TargetQuery
 from watchkeeper.packs.runbook import Effect, Runbook, Step, StepKind, Via
 from watchkeeper.packs.scope import aged_binding, alert_binding
-from watchkeeper.values import Instant, id_from, ms_between
+from watchkeeper.values import Instant, id_from, id_short, ms_between
 
 HEALTH_AGE_FACTOR: Final = 3  # a probe that missed three turns says nothing any more
 OWN_KEPT_MAX: Final = 100_000
@@ -305,7 +309,12 @@ class Situations:
     ) -> dict[str, int]:
         """Every version that a finding may name: one that is left out would count as never raised."""
         world = self._world
-        keys = [*COMPARED, *(f"target:{ref}" for ref in refs), *(f"dependency:{ref}" for ref in needs)]
+        keys = [
+            *COMPARED,
+            standing_key(proposal.rule),
+            *(f"target:{ref}" for ref in refs),
+            *(f"dependency:{ref}" for ref in needs),
+        ]
         if world.calendars:
             keys.append("maintenance")
         if world.circuits:
@@ -402,25 +411,49 @@ class Situations:
                 grant="a person's own act",
             )
         severity = facts.severity.value if facts is not None else ""
-        lowest: tuple[int, str, str] | None = None
+        basis = basis_of(runbook)
+        rungs: dict[Cell, _Rung] = {}
         ceiling = Mode.AUTO
         for target in proposal.targets:
             ceiling = min(ceiling, self._ceiling(rule, facts, target, now), key=MODE_ORDER.index)
-            grant = self._grant(rule.name, target, severity, now)
-            level = Mode(grant.level) if grant is not None else Mode.OBSERVE
-            cell = f"{rule.name}|{target.tier}|{severity}|{target.environment}|{target.region}"
-            found = (MODE_ORDER.index(level), cell, grant.id if grant is not None else "")
-            lowest = found if lowest is None or found[0] < lowest[0] else lowest
-        at, cell, grant_id = lowest if lowest is not None else (0, rule.name, "")
-        rests = self.configuration.measured.get(rule.name)
-        review = ", ".join(rests.review) if rests is not None and ceiling is Mode.AUTO else ""
+            cell = cell_of(rule.name, target, severity)
+            if cell not in rungs:
+                rungs[cell] = self._rung(cell, basis, now, production=target.production)
+        lowest = min(rungs.values(), key=_height, default=_NO_RUNG)
+        review = self._review(rule, ceiling)
         return Ladder(
-            cell=cell,
+            cell=lowest.cell.key if lowest.cell is not None else rule.name,
             ceiling=Mode.APPROVE if review else ceiling,
             risk_ceiling=self._risk_ceiling(runbook),
-            granted=MODE_ORDER[at],
-            grant=grant_id,
+            earned=lowest.earned,
+            granted=Mode(lowest.grant.level) if lowest.grant is not None else Mode.OBSERVE,
+            grant=lowest.grant.id if lowest.grant is not None else "",
+            demoted=lowest.cap.level if lowest.cap is not None else None,
+            demotion=f"{id_short(lowest.cap.id)}: {lowest.cap.why}" if lowest.cap is not None else "",
+            evidence=lowest.counts,
             review=review,
+        )
+
+    def _review(self, rule: Rule, ceiling: Mode) -> str:
+        """The numbers that a rule rests on and that a person must review, where it could go to auto."""
+        rests = self.configuration.measured.get(rule.name)
+        return ", ".join(rests.review) if rests is not None and ceiling is Mode.AUTO else ""
+
+    def ceilings(self, rule: Rule, target: Target | None, now: Instant) -> tuple[Mode, Mode]:
+        """The rule's and its risk class's, for a target without an alert: a case that asks for one does not hold."""
+        runbook = self.configuration.rulebook.runbooks[rule.runbook]
+        own = self._ceiling(rule, None, target, now) if target is not None else rule.ceiling
+        return Mode.APPROVE if self._review(rule, own) else own, self._risk_ceiling(runbook)
+
+    def _rung(self, cell: Cell, basis: str, now: Instant, *, production: bool) -> "_Rung":
+        earned = self._world.earned
+        grant = granted(self._world.grants.values(), cell, now)
+        return _Rung(
+            cell=cell,
+            earned=earned.level(cell, basis),
+            grant=grant,
+            cap=earned.cap(cell),
+            counts=earned.counts(cell, basis, grant, self.configuration, now, production=production),
         )
 
     def _risk_ceiling(self, runbook: Runbook) -> Mode:
@@ -438,23 +471,6 @@ class Situations:
                 case _:
                     continue
         return rule.ceiling
-
-    def _grant(self, rule: str, target: Target, severity: str, now: Instant) -> Grant | None:
-        """The highest grant in force that covers the cell."""
-        best: Grant | None = None
-        for grant in self._world.grants.values():
-            if grant.pending or grant.until_at <= now or grant.rule != rule:
-                continue
-            if not (
-                grant.tier in {"", target.tier}
-                and grant.severity in {"", severity}
-                and grant.environment in {"", target.environment}
-                and grant.region in {"", target.region}
-            ):
-                continue
-            if best is None or MODE_ORDER.index(Mode(grant.level)) > MODE_ORDER.index(Mode(best.level)):
-                best = grant
-        return best
 
     def _needs_of(self, runbook: Runbook, targets: tuple[Target, ...]) -> tuple[Need, ...]:
         """A step that states no `via` goes the way its target is reached; `local` where one of them has none."""
@@ -474,6 +490,26 @@ def _unreached(proposal: Proposal) -> Unreached | None:
             if gap is not None:
                 return Unreached(target=target.ref, name=target.name, via=via, attribute=gap.attribute, why=gap.why)
     return None
+
+
+class _Rung(NamedTuple):
+    """Where one cell stands, beside the ceilings."""
+
+    cell: Cell | None = None
+    earned: Mode = Mode.OBSERVE
+    grant: Grant | None = None
+    cap: Demotion | None = None
+    counts: str = ""
+
+
+_NO_RUNG: Final = _Rung()
+
+
+def _height(rung: _Rung) -> int:
+    """How far it may go, and of two that may go as far the one that is kept down by a demotion comes first."""
+    grant = Mode(rung.grant.level) if rung.grant is not None else Mode.OBSERVE
+    stands = max(MODE_ORDER.index(rung.earned), MODE_ORDER.index(grant))
+    return 2 * stands + 1 if rung.cap is None else 2 * min(stands, MODE_ORDER.index(rung.cap.level))
 
 
 class _Matters:

@@ -18,7 +18,7 @@ from watchkeeper.approve.roles import Verb
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.answer import No, changed, denied, invalid, missing
 from watchkeeper.engine.judge import Judge, Judged
-from watchkeeper.engine.records import Feedback, Note, RunRecord, put, read
+from watchkeeper.engine.records import Note, RunRecord, put, read
 from watchkeeper.engine.runner import Runner
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.situations import Situations
@@ -29,10 +29,9 @@ from watchkeeper.guards.situation import Proposal, Situation, Target
 from watchkeeper.ledger.entry import Kind
 from watchkeeper.packs.runbook import Runbook
 from watchkeeper.ports import Commit, Committed
-from watchkeeper.values import Instant, id_from
+from watchkeeper.values import Instant
 
 REASON_CHARS_MAX: Final = 2_000
-SAYS: Final = ("helpful", "false", "harmful")
 
 
 class Again(Protocol):
@@ -145,6 +144,19 @@ class Steering:
         runbook, resolved, literal = found
         return await self._propose(f"person:{actor.name}", runbook, resolved, literal, because=reason)
 
+    async def run_suggested(self, actor: Actor, decision: Decision, reason: str) -> Judged | No:
+        """What a rule suggested, as a person's own act. It follows the suggestion, so that its end is an answer to it."""
+        given = {name: value for name, value in decision.arguments.items() if value is not None}
+        found = self._wanted(decision.runbook, tuple(each.ref for each in decision.targets), given, reason)
+        if isinstance(found, No):
+            return found
+        runbook, resolved, literal = found
+        if decision.configuration != self._world.configuration.digest:
+            return changed("another configuration is in force since it was suggested: it is judged afresh")
+        return await self._propose(
+            f"person:{actor.name}", runbook, resolved, literal, follows=decision.id, because=reason
+        )
+
     def _wanted(
         self, runbook_name: str, targets: tuple[str, ...], arguments: dict[str, Any], reason: str
     ) -> tuple[Runbook, tuple[Target, ...], dict[str, Any]] | No:
@@ -256,35 +268,6 @@ class Steering:
         if row is None:
             return missing("run", run)
         return changed(f"run {run} has ended ({read(row, RunRecord).status}): an ended run is never changed")
-
-    async def feedback(self, actor: Actor, decision: str, says: str, text: str) -> Feedback | No:
-        """Once a person and decision; a later word replaces the earlier one."""
-        if says not in SAYS:
-            return invalid("says", f"{says!r} is none of {', '.join(SAYS)}")
-        row = await self._scribe.store.get("decision", decision)
-        if row is None:
-            return missing("decision", decision)
-        judged = read(row, Decision)
-        now = self._now()
-        found = Feedback(
-            id=id_from("fbk", judged.at, decision, actor.name),
-            run="",
-            decision=decision,
-            rule=judged.rule,
-            by=actor.name,
-            at=now,
-            says=says,
-            text=text[:REASON_CHARS_MAX],
-        )
-        entry = self._scribe.entry(
-            Kind.REVIEW,
-            {"decision": decision, "incident": judged.incident},
-            actor=actor.name,
-            verdict=says,
-            content={"text": text},
-        )
-        await self._scribe.commit(Commit(at=now, puts=(put(found),), entries=(entry,)))
-        return found
 
     async def comment(self, actor: Actor, subject: str, text: str) -> Note | No:
         if not text.strip() or len(text) > REASON_CHARS_MAX:

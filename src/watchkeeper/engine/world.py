@@ -14,6 +14,7 @@ from watchkeeper.approve.people import Grant
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.decide.decide import LADDER
 from watchkeeper.decide.decision import Decision, Verdict
+from watchkeeper.engine.earned import Earned
 from watchkeeper.engine.line import Line
 from watchkeeper.engine.records import HealthRecord, RunRecord, Waiting
 from watchkeeper.engine.table import Table
@@ -103,6 +104,7 @@ class World:
         self._circuits_of: dict[str, dict[str, Circuit]] = defaultdict(dict)  # failure domain -> key -> breaker
         self.grants: dict[str, Grant] = {}
         self.approvals = Table()
+        self.earned = Earned()
         self.waiting: dict[str, Waiting] = {}
         self.runs: dict[str, RunRecord] = {}
         self.busy: dict[str, str] = {}

@@ -24,6 +24,11 @@ def mode_of(proposal: Proposal, situation: Situation) -> Mode:
     return Mode.AUTO if is_person(proposal) else effective(situation.ladder)[0]
 
 
+def standing_key(rule: str) -> str:
+    """The version that moves with what a rule earned or lost, in any of its cells."""
+    return f"standing:{rule}"
+
+
 def is_person(proposal: Proposal) -> bool:
     return proposal.actor.startswith("person:")
 
@@ -68,7 +73,7 @@ def autonomy(proposal: Proposal, situation: Situation) -> Finding:
             "demoted": ladder.demoted._value_ if ladder.demoted is not None else "",
             "grant": ladder.grant,
         },
-        names=_NAMES,
+        names=(*_NAMES, standing_key(proposal.rule)),
         change="" if mode is Mode.AUTO else _REVIEWED if binds == "ceiling" and ladder.review else _CHANGE[binds],
     )
 
@@ -76,8 +81,8 @@ def autonomy(proposal: Proposal, situation: Situation) -> Finding:
 _CHANGE: Final = {
     "ceiling": "The rule's ceiling is raised by a reviewed change.",
     "risk": "The policy raises the ceiling of this risk class.",
-    "standing": "The rule earns more by agreement, or somebody grants it on record (wk autonomy grant).",
-    "demotion": "Somebody lifts the demotion on record.",
+    "standing": "The rule earns more by agreement (wk autonomy), or somebody grants it on record (wk autonomy grant).",
+    "demotion": "Somebody lifts the demotion on record (wk autonomy lift).",
 }
 
 

@@ -2,7 +2,7 @@
 
 It is stored beside the decision, so that the record alone explains and replays it. Versions name what admission
 compares: `<kind>:<scope>` -> the number of changes so far (`stop`, `hold`, `freeze`, `maintenance`, `grant`, `configuration`,
-`exclusion`, `breaker:<key>`, `target:<ref>`, `epoch`).
+`exclusion`, `breaker:<key>`, `standing:<rule>`, `target:<ref>`, `epoch`).
 """
 
 from enum import StrEnum

@@ -41,6 +41,8 @@ KINDS: Final = (
     "breaker",
     "brake",
     "calendar",
+    "promoted",
+    "demoted",
 )
 _URL: Final = re.compile(r"https?://[^\s/@]+(?:/\S*)?")
 _MAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")

@@ -56,6 +56,8 @@ class Kind(StrEnum):
     BREAKER = "breaker"  # opened, reopened, closed
     BRAKE = "brake"  # pulled, ended, released
     BACKUP = "backup"
+    EVIDENCE = "evidence"  # what a person did or said about an episode: what a level is earned by
+    PROMOTION = "promotion"
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -42,6 +42,8 @@ class NoticeKind(StrEnum):
     BREAKER = "breaker"
     BRAKE = "brake"
     CALENDAR = "calendar"
+    PROMOTED = "promoted"
+    DEMOTED = "demoted"
 
 
 class Notice(Struct, frozen=True, kw_only=True):

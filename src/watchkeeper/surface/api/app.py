@@ -28,6 +28,7 @@ from watchkeeper.surface.api import (
     people,
     runs,
     situation,
+    standing,
     store,
 )
 from watchkeeper.surface.api.description import describe
@@ -48,6 +49,7 @@ FAMILIES: Final = (
     breakers.family,
     availability.family,
     calendars.family,
+    standing.family,
     people.family,
     intake.family,
     configuration.family,

@@ -21,6 +21,7 @@ from watchkeeper.engine.metric_reading import MetricReader
 from watchkeeper.engine.reading import Reader
 from watchkeeper.engine.register_reading import RegisterReader
 from watchkeeper.engine.replaying import Replayer
+from watchkeeper.engine.standing_reading import StandingReader
 from watchkeeper.engine.store_reading import StoreReader
 from watchkeeper.engine.suggesting import Suggester
 from watchkeeper.engine.tallying import Tallies
@@ -65,6 +66,7 @@ class Node:
         self.suggesting = Suggester(engine)
         self.calendars = CalendarReader(engine)
         self.tallies = Tallies(engine)
+        self.standing = StandingReader(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__

@@ -13,19 +13,14 @@ from watchkeeper.engine.answer import missing
 from watchkeeper.engine.incident_reading import Trail
 from watchkeeper.engine.incidents import Mark
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Explained, Listed
-from watchkeeper.engine.records import Feedback, Note
+from watchkeeper.engine.records import Note
 from watchkeeper.engine.replaying import Replayed
 from watchkeeper.guards.situation import Situation
-from watchkeeper.surface.api.bodies import NO_COMMENT, NOTHING, Body, Comment, Nothing, Text, Word
+from watchkeeper.surface.api.bodies import NO_COMMENT, NOTHING, Comment, Nothing
 from watchkeeper.surface.api.door import Family, Here, Who, answer
 from watchkeeper.surface.api.lists import After, Filter, Limit, where
 
 family = Family("situation")
-
-
-class FeedbackBody(Body):
-    says: Word
-    text: Text = ""
 
 
 @family.get("/alerts", Listed)
@@ -156,11 +151,6 @@ async def explain(
 async def replay(node: Here, identity: str) -> Response:
     """The decision made again from its record, under the configuration that was active then, and compared."""
     return answer(await node.replaying.replay(identity))
-
-
-@family.post("/decisions/{identity}/feedback", Verb.FEEDBACK, Feedback)
-async def feedback(node: Here, actor: Who, identity: str, body: FeedbackBody) -> Response:
-    return answer(await node.engine.steering.feedback(actor, identity, body.says, body.text))
 
 
 @family.get("/proposals", Listed)

@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 from watchkeeper.surface.cli import cards
-from watchkeeper.surface.cli.find import one
+from watchkeeper.surface.cli.find import one, whole
 from watchkeeper.surface.cli.look import LISTED, more, nothing, one_of
 from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.words import (
@@ -102,16 +102,33 @@ def approve(
 
 
 def reject(identity: str, /, *, comment: str = "", yes: bool = False, digest: str = "", json: bool = False) -> int:
-    """Say no.
+    """Say no: to an approval, or to a suggestion (dec_...).
 
     Parameters
     ----------
+    identity
+        What 'wk approvals' or 'wk suggestions' lists.
     comment
         Why, for the record and for those who asked.
     yes
         Do not ask; needs --digest.
     """
+    if identity.startswith("dec_"):
+        return _suggestion(identity, comment, json=json)
     return _answer("reject", identity, comment, emergency=False, yes=yes, digest=digest, json=json)
+
+
+def _suggestion(identity: str, comment: str, *, json: bool) -> int:
+    if not comment.strip():
+        raise Ends(Exit.USAGE, "say why the suggestion is wrong: --comment '...'")
+    client = here().client()
+    full = whole(client, "/suggestions", identity, "suggestion")
+    done = client.post(f"/decisions/{segment(full)}/reject", {"reason": comment})
+    if json:
+        as_json(done)
+        return Exit.DONE
+    wrapped(f"Rejected {short(full)}: it counts against {safe(done['rule'])}. Nothing is done.")
+    return Exit.DONE
 
 
 def _answer(verb: str, text: str, comment: str, *, emergency: bool, yes: bool, digest: str, json: bool) -> int:

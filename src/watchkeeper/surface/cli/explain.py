@@ -120,6 +120,7 @@ def show(found: dict[str, Any], told: dict[str, Any], *, everything: bool = Fals
             ("because", found.get("because")),
         ]
     )
+    ladder(told.get("ladder"))
     clauses(told["clauses"])
     findings("What decided", told["decided"])
     findings("Also not clear", told["also"])
@@ -129,6 +130,17 @@ def show(found: dict[str, Any], told: dict[str, Any], *, everything: bool = Fals
     points("What would change it", [*told["changes"]])
     points("Tried on the record", [each["sentence"] for each in told["counterfactuals"]])
     points("Nearly matched", [each["sentence"] for each in told["near_misses"]])
+
+
+def ladder(found: dict[str, Any] | None) -> None:
+    """The four inputs of the mode, and which of them binds."""
+    if not found:
+        return
+    from watchkeeper.surface.cli.autonomy import inputs
+
+    say()
+    say(style(f"How far it may go by itself: {found['mode']}", "bold"))
+    pairs(inputs(found))
 
 
 def clauses(rows: list[dict[str, Any]]) -> None:

@@ -23,6 +23,7 @@ LISTS: Final = {
     "grt": "/grants",
     "brk": "/breakers",
     "brd": "/brakes",
+    "dmt": "/demotions",
 }
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from watchkeeper.surface.cli.explain import findings
-from watchkeeper.surface.cli.find import one
+from watchkeeper.surface.cli.find import one, whole
 from watchkeeper.surface.cli.look import LISTED, more, nothing, one_of
 from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.words import (
@@ -200,7 +200,7 @@ def run(
     runbook: str,
     /,
     *,
-    target: tuple[str, ...],
+    target: tuple[str, ...] = (),
     set: tuple[str, ...] = (),  # noqa: A002
     reason: str = "",
     dry_run: bool = False,
@@ -211,7 +211,7 @@ def run(
     Parameters
     ----------
     runbook
-        Its name (pack/name).
+        Its name (pack/name); or the id of a suggestion (dec_...), which is run as it was suggested.
     target
         An entity of the catalogue; give it again for more.
     set
@@ -223,6 +223,10 @@ def run(
     """
     if not reason.strip() and not dry_run:
         raise Ends(Exit.USAGE, "say why, for the record: --reason '...'")
+    if runbook.startswith("dec_"):
+        return _accept(runbook, reason, changes=bool(target or set or dry_run), json=json)
+    if not target:
+        raise Ends(Exit.USAGE, "name at least one target: --target NAME; wk catalog lists them")
     body = {
         "runbook": runbook,
         "targets": list(target),
@@ -235,6 +239,19 @@ def run(
         as_json(found)
         return Exit.DONE if dry_run or _goes(found) else Exit.NO
     return _judged(found, dry_run=dry_run)
+
+
+def _accept(suggestion: str, reason: str, *, changes: bool, json: bool) -> int:
+    """What a rule suggested, exactly. Whoever wants something else runs the runbook itself."""
+    if changes:
+        raise Ends(Exit.USAGE, "a suggestion is run as it is: without --target, --set and --dry-run")
+    client = here().client()
+    full = whole(client, "/suggestions", suggestion, "suggestion")
+    found = client.post(f"/decisions/{segment(full)}/accept", {"reason": reason})
+    if json:
+        as_json(found)
+        return Exit.DONE if _goes(found) else Exit.NO
+    return _judged(found, dry_run=False)
 
 
 def arguments(given: tuple[str, ...]) -> dict[str, Any]:
