@@ -22,7 +22,7 @@ NONCE_BYTES: Final = 12
 
 def day_of(entry: Entry, at: Instant) -> str:
     """Whose key the content gets: the UTC day of the commit, `orders` for an order of erasure."""
-    return ORDERS if entry.kind == Kind.ERASE else at.strftime("%Y-%m-%d")
+    return ORDERS if entry.kind == Kind.ERASE else at.date().isoformat()
 
 
 def seal(key: AESGCM, entry: Entry, content: Content, nonce: bytes) -> bytes:
