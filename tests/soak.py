@@ -46,6 +46,7 @@ class Part:
     failures: list[str] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
     figures: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
 
 
 def main() -> int:
@@ -63,6 +64,9 @@ def main() -> int:
     ):
         _carry_out(part, rounds)
         parts.append(part)
+        PAGE.write_text(_page(began, parts), encoding="utf-8")
+    if given.storm:
+        parts.append(_storm(given.storm, given.storm_services, first))
         PAGE.write_text(_page(began, parts), encoding="utf-8")
     failed = sum(len(part.failures) for part in parts)
     _say(f"{PAGE.relative_to(ROOT)}: {failed} failures")
@@ -110,6 +114,31 @@ def _bulk(targets: int) -> Iterator[Round]:
     """One run over so many targets in waves, killed twice and stopped by its threshold. 0 leaves it out."""
     if targets:
         yield Round(("tests/e2e/test_bulk.py", "-o", "timeout=0"), 1, targets, {"WATCHKEEPER_BULK": str(targets)})
+
+
+def _storm(alerts: int, services: int, seed: int) -> Part:
+    """One storm at its real size: `tests/chaos/storm_run.py` measures it and says itself what failed."""
+    part = Part("Storm", "alerts", first=seed, last=seed)
+    began = monotonic()
+    argv = (
+        sys.executable,
+        "tests/chaos/storm_run.py",
+        f"--alerts={alerts}",
+        f"--services={services}",
+        f"--seed={seed}",
+    )
+    environment = {**os.environ, **SURE}
+    said = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    part.seconds = monotonic() - began
+    try:
+        part.measured = json.loads(said.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        part.failures = [f"it ended with {said.returncode}: {said.stderr[-WORDS_SHOWN:]}"]
+    else:
+        part.done = alerts
+        part.failures = [str(each) for each in part.measured["failures"]]
+    _say(f"{part.name}: {part.measured or part.failures}")
+    return part
 
 
 def _both() -> tuple[str, ...]:
@@ -190,6 +219,8 @@ def _page(began: datetime, parts: list[Part]) -> str:
             else f"The killed nodes were started {counted['starts']} times; {counted['runs']} runs.",
         ]
     lines += [line for part in parts for line in _bulk_words(part.figures)]
+    for found in (part.measured for part in parts if part.measured):
+        lines += ["", "## Storm", "", _of_storm(found)]
     failures = [(part.name, failure) for part in parts for failure in part.failures]
     lines += ["", "## Failures", ""]
     lines += [f"- {name}: {failure}" for name, failure in failures[:FAILURES_SHOWN]] or ["None."]
@@ -208,6 +239,17 @@ def _bulk_words(found: dict[str, Any]) -> Iterator[str]:
             f"threshold stopped it, after {found['took_s']:g} s in all. Its node had {found['peak_bytes'] / 2**20:.0f} MiB at "
             f"most ({found['idle_peak_bytes'] / 2**20:.0f} MiB before), and {found['state_bytes'] / 2**20:.0f} MiB of state."
         )
+
+
+def _of_storm(found: dict[str, Any]) -> str:
+    return (
+        f"{found['alerts']:,} alerts on {found['services']:,} services lay on the disk before the first was judged. They were "
+        f"drained in {found['drained_s']} s ({found['alerts_per_s']:,} a second, {found['services']:,} repairs among them); "
+        f"the runs of the critical transaction were number {', '.join(map(str, found['transaction_places']))} to start. "
+        f"A fresh critical alert that came meanwhile had its run after {found['fresh_ms_p50']} ms (median; the longest "
+        f"{found['fresh_ms_most']} ms). Memory went from {found['rss_before_mib']} to {found['rss_peak_mib']} MiB; at most "
+        f"{found['line_most']:,} alerts stood in line to be judged; the store took {found['store_mib']} MiB."
+    )
 
 
 def _commit() -> str:
@@ -240,6 +282,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--power", type=int, default=1_200, help="seeds at which the power goes")
     parser.add_argument("--servers", type=int, default=3, help="times from Prometheus to a resolved incident")
     parser.add_argument("--bulk", type=int, default=10_000, help="targets of one run in waves; 0 leaves it out")
+    parser.add_argument("--storm", type=int, default=100_000, help="alerts of one storm; 0 for none")
+    parser.add_argument("--storm-services", type=int, default=5_000, help="services that they are about")
     parser.add_argument("--seed", type=int, help="the first seed; without it, by the day")
     return parser.parse_args()
 

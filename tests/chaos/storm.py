@@ -14,6 +14,8 @@ RESTART_ONLY = """
       timeout: 5s
 """
 
+FILE_SERVICES = 1_000  # a file of a home has its bound
+
 
 def settings(at_once: int, cards: int = 20) -> str:
     most = 10_000
@@ -30,14 +32,16 @@ def many(
     steps: str = "",
 ) -> dict[str, bytes]:
     """Services `s0`, `s1`, ..; each alert `Down` restarts one, each `Noise` has no rule."""
-    catalog = "---".join(component(f"s{number}") for number in range(count))
+    parts = [range(start, min(start + FILE_SERVICES, count)) for start in range(0, count, FILE_SERVICES)]
+    catalog, *more = ["---".join(component(f"s{number}") for number in part) for part in parts]
     files = house(
         rules={"down": rule(ceiling=ceiling, limits=limits).replace("settle: 30s", "settle: 2h")},
         runbooks={"mend": runbook(steps or RESTART_ONLY)},
         catalog=catalog,
         settings=settings(at_once),
     )
-    return {**files, "transactions.yaml": transactions.encode()}
+    rest = {f"catalog/part-{number}.yaml": text.encode() for number, text in enumerate(more, 1)}
+    return {**files, **rest, "transactions.yaml": transactions.encode()}
 
 
 def webhook(alerts: Iterable[Mapping[str, str]]) -> bytes:
