@@ -10,6 +10,7 @@ from watchkeeper.correlate.incident import Incident
 from watchkeeper.engine.metric_reading import MetricReader
 from watchkeeper.engine.records import Note
 from watchkeeper.learn.failover import Cause, Failover
+from work import lines_run
 
 QUIET = house(rules={"down": rule("Never")}, settings=PROBED)
 
@@ -304,3 +305,24 @@ def test_services_are_listed_with_the_response_class_of_each_metric() -> None:
 
     files = house(rules={"down": rule("Never")}, settings=PROBED + "metrics: {response: {uptime: automated}}\n")
     play(scene, Measured(files))
+
+
+def test_a_decision_costs_the_same_whatever_the_history_and_an_answer_is_repeated() -> None:
+    async def scene(stage: Measured) -> None:
+        await stage.passes(30)
+        target = stage.on.situations.target(WEB)
+
+        def look() -> None:
+            assert stage.on.situations.bindings(None, target, stage.clock.now())["metrics"]["uptime"] is not None
+
+        await stage.passes(6)
+        look()
+        repeated = lines_run(look)
+        for number in range(200):
+            await stage.fire("Never", "web", number=number)
+            await stage.fire("Never", "web", number=number, status="resolved")
+        await stage.passes(60)
+        look()
+        assert lines_run(look) == repeated
+
+    play(scene, Measured(QUIET))
