@@ -97,14 +97,14 @@ def test_a_blind_look_moves_nothing_and_is_counted_apart():
 def test_a_state_goes_on_over_midnight_and_each_day_stands_by_itself():
     row = Row()
     for minute in range(20):
-        row.look(AT + timedelta(minutes=minute, seconds=0.5), minute != 9)
+        row.look(AT + timedelta(minutes=minute, seconds=0.5), minute != 8)
         row.good_s = 90
     first, second = row.all()
     assert (first.id, second.id) == (f"{WEB}@2026-03-02", f"{WEB}@2026-03-03")
     assert second.turns[0].state is State.UP
     downs = windows([first, second], State.DOWN, AT, AT + timedelta(hours=1))
     assert [(each.from_at, each.until_at) for each in downs] == [
-        (AT + timedelta(minutes=9, seconds=0.5), AT + timedelta(minutes=10, seconds=0.5))
+        (AT + timedelta(minutes=8, seconds=0.5), AT + timedelta(minutes=9, seconds=0.5))
     ]
     assert windows([second], State.UP, second.from_at, AT + timedelta(minutes=15))[0].from_at == second.turns[0].at
 
