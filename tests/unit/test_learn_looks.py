@@ -101,7 +101,7 @@ def test_a_state_goes_on_over_midnight_and_each_day_stands_by_itself():
         row.good_s = 90
     first, second = row.all()
     assert (first.id, second.id) == (f"{WEB}@2026-03-02", f"{WEB}@2026-03-03")
-    assert second.turns[0].state is State.UP
+    assert (second.turns[0].state, second.turns[0].at) == (State.UP, AT + timedelta(minutes=10, seconds=0.5))
     downs = windows([first, second], State.DOWN, AT, AT + timedelta(hours=1))
     assert [(each.from_at, each.until_at) for each in downs] == [
         (AT + timedelta(minutes=8, seconds=0.5), AT + timedelta(minutes=9, seconds=0.5))
