@@ -12,7 +12,7 @@ from watchkeeper.surface.console.draw.svg import drawing, element, text, use
 from watchkeeper.values import instant, ms_between
 
 LEFT, WIDE, LANE, TOP = 104.0, 960.0, 28.0, 8.0
-LANES: Final = ("Alerts", "Watchkeeper", "People")
+LANES: Final = ("Alerts", "Watchkeeper", "People", "Changes")
 MARKS_MAX: Final = 120
 
 
@@ -24,8 +24,9 @@ def draw(
     began: str,
     until: str,
     zone: ZoneInfo,
+    changes: Sequence[Mapping[str, Any]] = (),
 ) -> Markup:
-    """`people` have `at` and `actor`. Everything between `began` and `until`."""
+    """`people` have `at` and `actor`, `changes` have `at`, `kind` and `subject`. Everything between `began` and `until`."""
     first, last = instant(began), instant(until)
     total = max(1_000, ms_between(first, last))
 
@@ -104,6 +105,14 @@ def draw(
             class_="f",
         )
         parts.append(element("g", [element("title", f"{one['actor']}: {one['sentence'][:200]}"), circle, letters]))
+    y = TOP + 3 * LANE
+    for one in changes[:MARKS_MAX]:
+        x = x_of(one["at"])
+        way = f"M{x:.1f} {y + 6:.1f}l8 8l-8 8l-8 -8z"
+        diamond = element("path", d=way, fill="var(--surface)", stroke="var(--ink-2)", stroke_width="1.4")
+        parts.append(
+            element("g", [element("title", f"{one['kind']}: {(one['title'] or one['subject'])[:120]}"), diamond])
+        )
     return drawing(
         LEFT + WIDE + 24, height, parts, "What happened when; the timeline below says the same in words", wide=True
     )

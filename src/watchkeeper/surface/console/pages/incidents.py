@@ -53,6 +53,7 @@ async def incident(visit: Visit) -> Response:
             found["began_at"],
             last,
             render.zone_of(visit.cookies.get(ZONE_COOKIE, "")),
+            found["changes"],
         ),
         around=drawn(around, narrow=True) if around is not None else None,
         now_sentence=state_of(found),
