@@ -109,7 +109,9 @@ class Silent:
 
 
 def situated(configuration: Configuration, scenario: Scenario) -> Configuration:
-    """The configuration with the scenario's exclusions beside its own, and without what only the network could say."""
+    """The configuration with the scenario's exclusions beside its own, and without what only the network or a history
+    could say: a scenario has measured nothing, so no error budget of the home's objectives is asked of it.
+    """
     given = tuple(
         Exclusion(
             id=f"X-{number}",
@@ -126,9 +128,9 @@ def situated(configuration: Configuration, scenario: Scenario) -> Configuration:
     calendars = tuple(
         each for each in configuration.calendars if not each.remote
     )  # a scenario reads nothing from elsewhere
-    if not given and calendars == configuration.calendars:
+    if not given and calendars == configuration.calendars and not configuration.slos:
         return configuration
-    return replace(configuration, exclusions=(*configuration.exclusions, *given), calendars=calendars)
+    return replace(configuration, exclusions=(*configuration.exclusions, *given), calendars=calendars, slos={})
 
 
 async def play(scenario: Scenario, engine: Engine, sent: list[dict[str, Any]]) -> Played:
