@@ -198,7 +198,7 @@ async def test_what_nothing_can_be_read_of_is_400(edge, body):
 
 async def test_wrong_ways_in(node, edge):
     said(await edge.get("/hooks/alertmanager"), 405)
-    said(await edge.post("/hooks/sns", json={}), 404)
+    said(await edge.post("/hooks/nothing", json={}), 404)
     said(await edge.post("/hooks/", json={}), 404)
     said(await edge.post("/hooks/alertmanager/x", json={}), 404)
     said(await edge.post("/hooks/alertmanager", json={}, headers={"Content-Encoding": "gzip"}), 415)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from watchkeeper.surface.console.visit import Visit
 
 DECISIONS_SHOWN: Final = 20
+CELLS_SHOWN: Final = 50
 
 
 async def rules(visit: Visit) -> Response:
@@ -29,10 +30,11 @@ async def rules(visit: Visit) -> Response:
 
 async def rule(visit: Visit) -> Response:
     name = visit.part["name"]
-    found, decided, grants = await visit.many(
+    found, decided, grants, cells = await visit.many(
         visit.api.get("rules", name),
         visit.api.get("decisions", rule=name, limit=DECISIONS_SHOWN),
         visit.api.get("grants", rule=name, state="open"),
+        visit.api.get("autonomy", rule=name, limit=CELLS_SHOWN),
     )
     return visit.page(
         "rule.html",
@@ -42,6 +44,7 @@ async def rule(visit: Visit) -> Response:
         r=found,
         decided=decided["items"],
         grants=grants["items"],
+        cells=cells["items"],
         match=", ".join(f"{key} = {' or '.join(values)}" for key, values in found["match"].items()),
         within={key: value for key, value in found["target"]["within"].items() if value},
     )

@@ -14,6 +14,7 @@ HOPS: Final = (1, 2, 3)
 LIST_MAX: Final = 200
 NARROW_MAX: Final = 2  # nodes side by side in a side column
 RUNS_SHOWN: Final = 8
+CELLS_READ: Final = 1_000
 
 
 async def services(visit: Visit) -> Response:
@@ -31,14 +32,16 @@ async def services(visit: Visit) -> Response:
         coverage = (await visit.api.get("coverage"))["report"]
     around, service, rules, decided, objectives = None, None, [], [], []
     if focus:
-        around, service, book, made, slos = await visit.many(
+        around, service, book, made, slos, stands = await visit.many(
             visit.api.get("neighbourhood", focus, hops=hops),
             visit.api.get("services", focus),
             visit.api.get("rules"),
             visit.api.get("decisions", service=focus, limit=RUNS_SHOWN),
             visit.api.get("slos", service=focus),
+            visit.api.get("autonomy", limit=CELLS_READ),
         )
-        rules = [one for one in book["items"] if within(one, service)]
+        cells = stands["items"]
+        rules = [{**one, "cells": here(cells, one, service)} for one in book["items"] if within(one, service)]
         decided, objectives = made["items"], slos["items"]
     return visit.page(
         "services.html",
@@ -98,6 +101,18 @@ def within(rule: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
     given = {name: value for name, value in bound.items() if value}
     seen = {**service, "kind": service["kind"].lower(), "entity": service["ref"]}
     return bool(given) and all(str(seen.get(name, "")).lower() == str(value).lower() for name, value in given.items())
+
+
+def here(
+    cells: Sequence[Mapping[str, Any]], rule: Mapping[str, Any], service: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Where a rule stands for a service: the cells of its class, environment and region, one a severity."""
+    return [
+        one
+        for one in cells
+        if one["rule"] == rule["name"]
+        and all(one[name] in {"", service[name] or ""} for name in ("tier", "environment", "region"))
+    ]
 
 
 def drawn(found: Mapping[str, Any], *, acted: str = "", narrow: bool = False, at: str = "") -> dict[str, Any]:
