@@ -1,9 +1,11 @@
 """Objectives over the whole engine: their budget asks, their age holds, and a restart changes neither."""
 
+import msgspec
 import pytest
 from measured import PROBED, Measured
 from stage import component, house, play, rule
 
+from watchkeeper.engine.earned import cell_of
 from watchkeeper.engine.metric_reading import MetricReader, SloView
 from watchkeeper.engine.records import Reading
 
@@ -91,6 +93,30 @@ def test_a_budget_is_what_the_looks_say_and_below_its_floor_it_asks() -> None:
         await stage.crash()
         await stage.passes(15)
         assert slo(stage, "web-looks").spent_at == since, "once an exhaustion, also over a restart"
+
+    play(scene, Measured(files()))
+
+
+def test_a_spent_budget_demotes_where_rules_were_judged_for_its_service_once() -> None:
+    async def scene(stage: Measured) -> None:
+        await stage.passes(300)
+        await stage.fire("Down", "web")
+        (acted,) = await stage.decided(rule="shop/down")
+        assert acted.mode == "auto"
+        for _ in range(30):
+            stage.theatre.status["web"] = 500  # whatever a repair makes of it
+            await stage.passes(5)
+        assert slo(stage, "web-looks").spent_at is not None
+        (fell,) = (await stage.on.store.find("demotion")).items
+        demotion = msgspec.json.decode(fell.body)
+        assert (demotion["because"], demotion["cell"]["rule"]) == ("budget", "shop/down"), demotion
+        assert "web-looks is spent" in demotion["why"], demotion
+        cap = stage.on.world.earned.cap(cell_of(acted.rule, acted.targets[0], acted.severity))
+        assert cap is not None
+        assert cap.level == "approve"
+        await stage.crash()
+        await stage.passes(30)
+        assert len((await stage.on.store.find("demotion")).items) == 1
 
     play(scene, Measured(files()))
 

@@ -150,6 +150,7 @@ class Engine:
         )
         self.breakers = Breakers(self.scribe, self.world, self.notices, self.told, self.changed)
         self.standings = Standings(self.scribe, self.world, self.situations, self.notices, self.told, self.changed)
+        self.objectives.spent = self.standings.spent
         self.moments = RunMoments(
             self.scribe,
             clock,

@@ -58,6 +58,13 @@ class Objective(Struct, frozen=True, kw_only=True):
         return not self.why
 
 
+Spent = Callable[[str, str, Instant], Awaitable[None]]  # the service, the objective, since when
+
+
+async def _nobody(_service: str, _name: str, _since_at: Instant) -> None:
+    """Until the engine says who is to know."""
+
+
 class Objectives:
     def __init__(
         self,
@@ -69,6 +76,7 @@ class Objectives:
     ) -> None:
         self._scribe, self._world, self._measuring = scribe, world, measuring
         self._prober, self._leaser = prober, leaser
+        self.spent: Spent = _nobody
         self._readings: dict[str, Reading] = {}
         self._due_ms: dict[str, int] = {}
         self._own: dict[str, tuple[int, Budget, Instant | None]] = {}
@@ -258,6 +266,7 @@ class Objectives:
             after = replace(self._reading(found.slo), spent_at=now if found.budget.spent else None)
             if after.spent_at is not None:
                 log.warning("an error budget is spent", slo=found.slo.name, left_ppm=found.budget.left_ppm)
+                await self.spent(found.slo.entity, found.slo.name, now)  # first: what is on record as spent has demoted
             self._readings[found.slo.name] = after
             await self._scribe.commit(Commit(at=now, puts=(put(after),)))
 

@@ -15,7 +15,7 @@ from watchkeeper.approve.people import Actor
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.answer import No, changed, denied, invalid, missing
 from watchkeeper.engine.earned import basis_now, cell_of, granted, ground_of, look
-from watchkeeper.engine.records import put
+from watchkeeper.engine.records import put, read
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.standing_words import of_demotion, of_promotion
@@ -27,13 +27,14 @@ from watchkeeper.learn.standing import CAPS, Because, Demotion, Outlook, Standin
 from watchkeeper.ledger.entry import Content, Entry, Kind
 from watchkeeper.ports import Commit, Committed, Put
 from watchkeeper.report.notices import Notice
-from watchkeeper.values import EPOCH, Instant, id_from, id_short, ms_between
+from watchkeeper.values import EPOCH, Instant, id_from, id_short, ms_between, rfc3339
 from watchkeeper.verify.sample import Result
 
 log = structlog.get_logger("watchkeeper.standing")
 
 RISE_EVERY_MS: Final = 60_000  # time alone may let a cell rise: it is looked at so often
 REASON_CHARS_MAX: Final = 2_000
+SPENT_LOOKED_AT_MAX: Final = 200  # newest decisions about a service whose cells a spent budget demotes
 
 All = Callable[..., AsyncIterator[Any]]
 
@@ -180,6 +181,17 @@ class Standings:
             return ()
         await self.fell(fallen)
         return fallen.demotions
+
+    async def spent(self, service: str, budget: str, since_at: Instant) -> None:
+        """The error budget of a service is spent: where rules were judged for it lately they may go no further than
+        approve, until a person lifts that.
+        """
+        page = await self._scribe.store.find("decision", {"service": service}, limit=SPENT_LOOKED_AT_MAX)
+        judged = [read(row, Decision) for row in page.items]
+        rules = self._world.configuration.rulebook.rules
+        cells = dict.fromkeys(cell for each in judged if each.rule in rules for cell in cells_of(each))
+        why = f"The error budget {budget} is spent."
+        await self.demote(cells, Because.BUDGET, why, cause=f"budget:{budget}:{rfc3339(since_at)}")
 
     def falls(
         self,
