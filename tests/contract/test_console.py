@@ -52,6 +52,7 @@ PLACES = (
     "/rules/shop/down",
     "/runbooks/shop/mend",
     "/limits",
+    "/reviews",
     "/ledger",
     "/ledger/0",
     "/dead-letters",
@@ -343,6 +344,39 @@ async def test_an_incident_takes_a_comment_and_a_hold():
         page = await found.see(f"/incidents/{incident}")
         assert "looking at the pool size" in page
         assert [hold.reason for hold in found.node.engine.world.holds.values()] == ["mine"]
+
+
+async def test_a_suggestion_is_taken_or_refused_and_an_episode_gets_its_verdict():
+    rule = RULE.format(name="hint", alert="[Hint, Other]", ceiling="suggest")
+    async with browser(files={**HOME, "packs/shop/rules/hint.yaml": rule.encode()}) as found:
+
+        async def suggested():
+            return [each.id for each in found.node.engine.agreements.suggestions()]
+
+        await fired(found, "Hint")
+        (name,) = await found.node.until(suggested)
+        page = await found.see("/reviews")
+        assert "1 suggestion stands" in page
+        assert (await found.send(f"/decisions/{name}/reject", reason="")).status_code == 400
+        assert (await found.send(f"/decisions/{name}/reject", reason="not now")).status_code == 303
+        assert await suggested() == []
+        await fired(found, "Other")
+        (name,) = await found.node.until(suggested)
+        answer = await found.send(f"/decisions/{name}/accept", reason="as it says")
+        assert answer.headers["location"].startswith("/runs/run_")
+        await found.node.until(lambda: len(found.node.action.sent) == 2)
+        await fired(found, "Seen")
+
+        async def watched():
+            return (await found.node.store.find("decision", {"verdict": "observe"})).items
+
+        (row,) = await found.node.until(watched)
+        assert "Would it have been right?" in await found.see("/reviews")
+        assert (await found.send(f"/decisions/{row.id}/review", says="agree", reason="")).status_code == 400
+        assert (
+            await found.send(f"/decisions/{row.id}/review", says="agree", reason="it was wedged")
+        ).status_code == 303
+        assert f"/decisions/{row.id}/review" not in await found.see("/reviews")
 
 
 async def test_feedback_on_a_decision_is_recorded_once():

@@ -193,6 +193,7 @@ async def places(desk: Desk) -> dict[str, str]:
         "rule": f"/rules/{PAYMENTS}",
         "runbook": "/runbooks/payments/restart-instance",
         "limits": "/limits",
+        "reviews": "/reviews",
         "ledger": "/ledger",
         "entry": "/ledger/3",
         "dead-letters": "/dead-letters",

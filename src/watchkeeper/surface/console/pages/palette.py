@@ -19,6 +19,7 @@ PLACES: Final = (
     ("Alerts", "/alerts", "activity"),
     ("Services", "/services", "waypoints"),
     ("Rules and runbooks", "/rules", "book-open"),
+    ("Reviews", "/reviews", "thumbs-up"),
     ("Freezes and holds", "/limits", "calendar-clock"),
     ("Ledger", "/ledger", "link"),
     ("Dead letters", "/dead-letters", "inbox"),
