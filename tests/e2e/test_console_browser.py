@@ -116,7 +116,7 @@ async def test_a_person_watches_approves_and_stops_from_the_page(tmp_path):
             await fleet.break_("payments-api-2", "hang")
             await expect(page.locator("h1")).to_contain_text("One approval waits for a person.", timeout=WITHIN_MS)
             await expect(page.locator("h1")).to_contain_text("payments-api-2 is in trouble.")
-            await page.get_by_role("link", name="Review").click()
+            await page.get_by_role("link", name="Review", exact=True).click()
             await expect(page.get_by_text("Bound to what you see.")).to_be_visible()
             await page.get_by_placeholder("Comment for the timeline").fill("the others serve")
             await page.get_by_role("button", name="Approve 1 target").click()
