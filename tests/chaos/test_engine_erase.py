@@ -22,7 +22,7 @@ async def ended(stage: Stage) -> str:
     await stage.fire("Down", "web", status="resolved")
     await stage.passes(5)
     decision = (await stage.decisions())[0]
-    await stage.on.steering.feedback(ALICE, decision.id, "helpful", f"thanks to {MARK}")
+    await stage.on.agreements.feedback(ALICE, decision.id, "helpful", f"thanks to {MARK}")
     stage.clock.skew_ms = 2 * 86_400_000
     stage.on.pipeline.forget()
     return decision.id
@@ -90,7 +90,7 @@ def test_what_was_not_shown_does_not_go_and_a_reason_must_not_repeat_it():
         decision = await ended(stage)
         wanted = Wanted(subject="Ann Lee")
         found = await shown(stage, wanted)
-        await stage.on.steering.feedback(ALICE, decision, "helpful", "Ann Lee again")
+        await stage.on.agreements.feedback(ALICE, decision, "helpful", "Ann Lee again")
         no = await stage.on.erasing.erase(ALICE, wanted, found.digest, "asked for")
         assert isinstance(no, No)
         assert (no.status, "look again" in no.detail) == (409, True)

@@ -158,15 +158,17 @@ class Scenes:
         broke_at = now()
         await self.fleet.restart("checkout-web")
         self.tell.line("broke", "checkout-web comes up sick, every time")
-        since, first, acted_at = broke_at, None, None
-        for attempt in (1, 2):
-            found = await self._decision("act", SERVICE, "checkout-web", since)
-            first = first or found
-            ended = await self.desk.ended(found["id"])
-            _expect(ended.run["status"], "failed", ended.run)
-            self.tell.line("did", f"attempt {attempt}: restarted; {_sentence(ended.run['why'])}")
-            acted_at = acted_at or ended.acted_at
-            since = ended.ended_at
+        first = await self._decision("act", SERVICE, "checkout-web", broke_at)
+        ended = await self.desk.ended(first["id"])
+        _expect(ended.run["status"], "failed", ended.run)
+        self.tell.line("did", f"attempt 1: restarted; {_sentence(ended.run['why'])}")
+        acted_at = ended.acted_at
+        asked = await self._decision("ask", SERVICE, "checkout-web", ended.ended_at)
+        self.tell.line("decided", "what did not help is trusted less, at once: from now on it asks")
+        ended = await self.desk.ended((await self._approve(asked, "once more"))["id"])
+        _expect(ended.run["status"], "failed", ended.run)
+        self.tell.line("did", f"attempt 2: restarted; {_sentence(ended.run['why'])}")
+        since = ended.ended_at
         found = await self._decision("refuse", SERVICE, "checkout-web", since)
         await self._hear("escalated", "checkout-web")
         self.tell.line("who", "ana takes the release back")

@@ -70,9 +70,12 @@ class LedgerReader:
         }
 
     async def proof(self, index: int, size: int | None) -> View | No:
-        """That an entry is in the tree: its exact bytes (`raw`), its leaf, the way up, and the root it leads to."""
-        whole = await self._engine.store.tree_size()
-        of = whole if size is None else size
+        """That an entry is in the tree: its exact bytes (`raw`), its leaf, the way up, and the root it leads to: that of
+        the checkpoint beside it, unless another `size` is asked for.
+        """
+        await self._engine.sequencer.step()
+        checkpoint, whole = self._engine.sequencer.checkpoint, await self._engine.store.tree_size()
+        of = int(checkpoint.split("\n")[1]) if size is None and checkpoint else whole if size is None else size
         if not 0 <= index < of <= whole:
             return invalid("index", f"entry {index} is not in a tree of {of} entries; the tree has {whole}")
         rows = await self._engine.store.entries(index, 1)
@@ -87,7 +90,7 @@ class LedgerReader:
             "entry": _entry(rows[0]),
             "raw": _b64(rows[0].body),
             "key": self._engine.sequencer.key.text(),
-            "checkpoint": self._engine.sequencer.checkpoint,
+            "checkpoint": checkpoint,
         }
 
     async def consistency(self, start: int, end: int | None) -> View | No:
