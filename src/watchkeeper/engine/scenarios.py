@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from watchkeeper.approve.people import Grant
-from watchkeeper.catalog.catalog import by_ref
+from watchkeeper.catalog.catalog import by_alias, by_ref
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.action import Invocation, Observation, Surroundings
 from watchkeeper.engine.engine import Engine
@@ -25,6 +25,7 @@ from watchkeeper.guards.breaker import OPEN
 from watchkeeper.guards.situation import Deploy, Freeze, Hold, Maintenance, Scope, Stop, Target
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.exclusion import Exclusion
+from watchkeeper.home.settings import Settings
 from watchkeeper.learn.breaker import Circuit, fresh
 from watchkeeper.packs.runbook import Effect
 from watchkeeper.packs.scenario import GivenSignal, Scenario, Standing
@@ -128,9 +129,29 @@ def situated(configuration: Configuration, scenario: Scenario) -> Configuration:
     calendars = tuple(
         each for each in configuration.calendars if not each.remote
     )  # a scenario reads nothing from elsewhere
-    if not given and calendars == configuration.calendars and not configuration.slos:
-        return configuration
-    return replace(configuration, exclusions=(*configuration.exclusions, *given), calendars=calendars, slos={})
+    return replace(
+        configuration,
+        exclusions=(*configuration.exclusions, *given),
+        calendars=calendars,
+        slos={},
+        settings=_unwatched(configuration, scenario),
+    )
+
+
+def _unwatched(configuration: Configuration, scenario: Scenario) -> Settings:
+    """The settings without the node's own probes of what the scenario gives the health of: its word stands."""
+    catalog, settings = configuration.catalog, configuration.settings
+
+    def ref_of(name: str) -> str:
+        found = by_ref(catalog, name) or by_alias(catalog, name)
+        return found.ref if found is not None else name
+
+    said = {ref_of(str(each["ref"])) for each in scenario.catalog if "health" in each and "ref" in each}
+    sources = {
+        name: replace(source, polls=tuple(poll for poll in source.polls if ref_of(poll.entity) not in said))
+        for name, source in settings.sources.items()
+    }
+    return replace(settings, sources=sources)
 
 
 async def play(scenario: Scenario, engine: Engine, sent: list[dict[str, Any]]) -> Played:
