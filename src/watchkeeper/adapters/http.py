@@ -1,7 +1,7 @@
 """The one HTTP client: actions, probes, verification, calendars and messages all go out through it.
 
 The host is resolved once, its addresses are judged (`address.py`), and the connection is made to exactly one of
-them: aiohttp is handed the literal address, with the Host header and the TLS name of the URL. Its pool is keyed by
+them: the wire is handed the literal address, with the Host header and the TLS name of the URL. Its pool is keyed by
 that address, so a connection checked for one caller is no way round the check for another.
 
 It never asks again by itself. What a failure means is said by its class: `Unavailable` when nothing was sent,
