@@ -255,3 +255,10 @@ async def test_nothing_is_left_when_the_supervisor_is_killed():
             return not any(alive(pid) for pid in pids)
 
         await until(gone)
+
+
+def test_ports_are_kept_from_those_that_callers_are_lent_and_given_once():
+    lent_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found = [free_port() for _ in range(50)]
+    assert len(set(found)) == 50
+    assert all(10_240 <= port < lent_from for port in found) or lent_from <= 10_440
