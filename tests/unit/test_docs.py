@@ -360,21 +360,39 @@ def flags(verb):
     return {f"--{name.rstrip('_').replace('_', '-')}" for name in inspect.signature(function).parameters}
 
 
+KNOWN = {verb.words: verb for verb in VERBS}
+
+
+def exists(line, where):
+    """The verb of a line, and each of its flags."""
+    words = shlex.split(line.partition(" > ")[0].partition(" | ")[0].partition(" && ")[0], comments=True)[1:]
+    if words[0].startswith("--") and words[0] in EVERYWHERE:
+        return
+    verb = KNOWN.get(tuple(words[:2])) or KNOWN.get(tuple(words[:1]))
+    assert verb is not None, f"{where}: {line}: no such verb"
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and flag not in EVERYWHERE:
+            assert flag in flags(verb), f"{where}: {line}: no flag {flag}"
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if typed(page)], ids=name_of)
 def test_commands_exist_with_their_flags(page):
-    known = {verb.words: verb for verb in VERBS}
     for line in typed(page):
-        if page == DOCS / "reference" / "cli.md":
-            continue  # written from the table of verbs itself
-        words = shlex.split(line.partition(" > ")[0].partition(" | ")[0], comments=True)[1:]
-        verb = known.get(tuple(words[:2])) or known.get(tuple(words[:1]))
-        if words[0].startswith("--") and words[0] in EVERYWHERE:
-            continue
-        assert verb is not None, f"{name_of(page)}: {line}: no such verb"
-        for word in words:
-            flag = word.partition("=")[0]
-            if flag.startswith("--") and flag not in EVERYWHERE:
-                assert flag in flags(verb), f"{name_of(page)}: {line}: no flag {flag}"
+        if page != DOCS / "reference" / "cli.md":  # that one is written from the table of verbs itself
+            exists(line, name_of(page))
+
+
+def test_commands_that_the_console_offers_exist_with_their_flags():
+    console = ROOT / "src" / "watchkeeper" / "surface" / "console"
+    found = [
+        (line, path.name)
+        for path in [*console.rglob("*.html"), console / "pages" / "palette.py"]
+        for line in re.findall(r'"(wk [^"{]+)"', path.read_text())
+    ]
+    assert len(found) > 20
+    for line, name in found:
+        exists(line.strip(), name)
 
 
 def test_the_generator_says_what_it_would_write(capsys):
