@@ -1,5 +1,7 @@
 """The console in a real Chromium, over a real node that watches the demo's fleet: a person approves, stops, and reads."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -9,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.async_api import async_playwright, expect
 
 from watchkeeper.demo.desk import ANA, BEN, Desk
@@ -44,10 +47,13 @@ HOSTILE = 'web"><img src=x onerror=window.owned=1><script>window.owned=1</script
 
 
 @asynccontextmanager
-async def demo(folder: Path):
-    """Fleet, node and two people; the prober reports what breaks."""
+async def demo(folder: Path, seed: bytes = b""):
+    """Fleet, node and two people; the prober reports what breaks. `seed` is that of the ledger's key."""
     async with Fleet() as fleet:
         write(folder, fleet)
+        if seed:
+            (folder / ".watchkeeper").mkdir(mode=0o700)
+            (folder / ".watchkeeper" / "ledger.key").write_text(f"watchkeeper/browser\n{seed.hex()}\n")
         async with Node(folder, fleet.environment()) as node:
             desk = Desk(node.url, folder)
             hook = await desk.enter(GROUPS)
@@ -291,9 +297,20 @@ async def test_the_palette_finds_by_name_and_leads_there_by_keyboard(tmp_path):
         assert ana.wrong == []
 
 
-async def test_a_browser_proves_an_entry_itself_and_sees_an_altered_one(tmp_path):
+def seed_of(*, plus: bool) -> bytes:
+    """A seed whose public key has, or has not, a '+' in its base64: the key's text is cut at that sign."""
+    for number in range(1_000):
+        seed = hashlib.sha256(f"seed {number}".encode()).digest()
+        public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+        if (b"+" in base64.b64encode(b"\x01" + public)) is plus:
+            return seed
+    raise AssertionError
+
+
+@pytest.mark.parametrize("plus", [True, False])
+async def test_a_browser_proves_an_entry_itself_and_sees_an_altered_one(tmp_path, plus):
     async with (
-        demo(tmp_path / "home") as (_fleet, node, desk),
+        demo(tmp_path / "home", seed_of(plus=plus)) as (_fleet, node, desk),
         browser() as chromium,
         reader(chromium, node.url) as ana,
     ):

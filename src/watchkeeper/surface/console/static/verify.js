@@ -25,8 +25,8 @@ async function rootOf(leaf, index, size, proof) {
 async function signed(note, key) {
   const end = note.indexOf("\n\n");
   const text = new TextEncoder().encode(note.slice(0, end + 1));
-  const name = key.slice(0, key.indexOf("+"));
-  const raw = bytes(key.slice(key.lastIndexOf("+") + 1)).slice(1);
+  const [, name, text64] = key.match(/^([^+]+)\+[0-9a-f]{8}\+(.+)$/);  // base64 may hold a '+' of its own
+  const raw = bytes(text64).slice(1);
   const line = note.slice(end + 2).split("\n").find((each) => each.startsWith("\u2014 " + name + " "));
   if (!line) return false;
   const publicKey = await crypto.subtle.importKey("raw", raw, {name: "Ed25519"}, false, ["verify"]);
