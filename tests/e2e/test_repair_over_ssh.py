@@ -91,7 +91,7 @@ spec:
     - id: restart
       do: service.restart
       with: {unit: "${target.unit}"}
-      timeout: 5s
+      timeout: 15s
     - id: healthy
       verify: {command: [grep, -x, well, STATE], via: ssh, successes: 2, every: 100ms, within: 20s}
 """
@@ -160,17 +160,6 @@ def fire(here: Node) -> None:
     assert call(here.port, "POST", "/hooks/alertmanager", body, {"Authorization": f"Bearer {TOKEN}"})[0] == 202
 
 
-def settle_what_nobody_could_see(here: Node) -> None:
-    """The probe has a minute. Where its look came to nothing a person is asked, and nothing is repeated meanwhile."""
-    try:
-        until(lambda: next(iter(here.items("/runs", state="closed")), None), "the probe says it", 60.0)
-    except AssertionError:
-        (run,) = here.items("/runs")
-        step = next(each["id"] for each in run["steps"] if each["status"] == "in_doubt")
-        said = {"step": step, "happened": True, "reason": "the unit was started since"}
-        here.client.post(f"/runs/{run['id']}/settle", said)
-
-
 def ended(here: Node) -> dict:
     """Within two minutes: on a busy machine a look over ssh takes its time. The failure says how far the runs are."""
     try:
@@ -225,10 +214,9 @@ def test_a_node_that_dies_under_the_restart_asks_the_unit_what_became_of_it(tmp_
         here.process.wait(40)
         here.process = None
         here.up()
-        settle_what_nobody_could_see(here)
         run = ended(here)
         assert run["status"] == "succeeded", run
         restart = run["steps"][1]
         assert restart["status"] == "done"
-        assert restart["attempts"] == 1, "it was restarted once, and the probe or a person said so"
+        assert restart["attempts"] == 1, "it was restarted once, and the probe said so"
         assert int(box.shown("checkout.service", "ExecMainStartTimestampMonotonic")) > starts
