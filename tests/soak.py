@@ -246,8 +246,10 @@ def _of_storm(found: dict[str, Any]) -> str:
         f"{found['alerts']:,} alerts on {found['services']:,} services lay on the disk before the first was judged. They were "
         f"drained in {found['drained_s']} s ({found['alerts_per_s']:,} a second, {found['services']:,} repairs among them); "
         f"the runs of the critical transaction were number {', '.join(map(str, found['transaction_places']))} to start. "
-        f"A fresh critical alert that came meanwhile had its run after {found['fresh_ms_p50']} ms (median; the longest "
-        f"{found['fresh_ms_most']} ms). Memory went from {found['rss_before_mib']} to {found['rss_peak_mib']} MiB; at most "
+        f"{found['fresh']:,} fresh critical alerts came meanwhile: from accepted to their effect {found['fresh_ms_p50']} ms "
+        f"(median), {found['fresh_ms_p99']} ms (p99), {found['fresh_ms_most']} ms (the longest). {found['unloaded']:,} such "
+        f"alerts before it, to an idle node: {found['unloaded_ms_p50']}, {found['unloaded_ms_p99']} and "
+        f"{found['unloaded_ms_most']} ms; so in the storm the p99 was {found['p99_ratio']} times the one without. Memory went from {found['rss_before_mib']} to {found['rss_peak_mib']} MiB; at most "
         f"{found['line_most']:,} alerts stood in line to be judged; the store took {found['store_mib']} MiB."
     )
 
