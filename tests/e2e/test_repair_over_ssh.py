@@ -206,14 +206,24 @@ def test_another_host_than_the_pinned_one_is_sent_nothing(tmp_path: Path) -> Non
         assert box.shown("checkout.service", "InvocationID") == first
 
 
-def test_a_node_that_dies_under_the_restart_asks_the_unit_what_became_of_it(tmp_path: Path) -> None:
+def could_not_look(here: Node) -> bool:
+    return any("nothing was sent" in step["why"] for run in here.items("/runs") for step in run["steps"])
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["the host answers", "the host is away for a while"])
+def test_a_node_that_dies_under_the_restart_asks_the_unit_what_became_of_it(tmp_path: Path, away: bool) -> None:
     with machine(tmp_path) as box, node(tmp_path, box, public(KEYS.host)) as here:
         starts = int(box.shown("checkout.service", "ExecMainStartTimestampMonotonic"))
         here.arm("done:restart:before")
         fire(here)
         here.process.wait(40)
         here.process = None
+        if away:
+            assert box.systemctl("stop", "sshd.service").returncode == 0
         here.up()
+        if away:
+            until(lambda: could_not_look(here), "a look was in vain", ENDS_WITHIN_S)
+            assert box.systemctl("start", "sshd.service").returncode == 0
         run = ended(here)
         assert run["status"] == "succeeded", run
         restart = run["steps"][1]

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from watchkeeper.engine.memory import Memory
+from watchkeeper.execute.attempt import look_again_at
 from watchkeeper.execute.run import Answered, Asked, Done, Doubted, Failed, Opened, Plan, Probed, Settled, Verified
 from watchkeeper.guards.situation import Target
 from watchkeeper.packs.expression import Broken, Known
@@ -105,7 +106,7 @@ class World:
     """Answers by path: `does[path]` is a list of outcomes, one an attempt, the last one repeated.
 
     An outcome is "done", "doubt", "lost" (never answers), or an error class for Failed; `un:<path>` is the undo.
-    `sees[path]` is the result of a verification, `checks[path]` what the check says, `settles[path]` the person,
+    `sees[path]` is the result of a verification, `checks[path]` what the check says (a list: look by look, asked again after a None), `settles[path]` the person,
     `answers[path]` the approver (None: nobody), `no[path]` a Held or Ended of the guards, once.
     """
 
@@ -149,8 +150,10 @@ class World:
 
     def probe(self, run, command, now):
         self.probes.append((command.path, now))
-        happened = self.checks.get(command.path)
-        return self.takes_ms, Probed(at=after_ms(now, self.takes_ms), path=command.path, happened=happened)
+        script, then = self.checks.get(command.path), after_ms(now, self.takes_ms)
+        happened = script[min(command.look, len(script)) - 1] if isinstance(script, list) else script
+        ask_at = look_again_at(command.look, then) if happened is None and isinstance(script, list) else None
+        return self.takes_ms, Probed(at=then, path=command.path, happened=happened, ask_at=ask_at)
 
     def request(self, run, command, now):
         asked = Asked(at=now, path=command.path, approval="apr_1", until_at=after_ms(now, 60_000))

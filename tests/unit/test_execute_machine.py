@@ -22,6 +22,7 @@ from execute_material import (
 
 from watchkeeper.errors import Conflict
 from watchkeeper.execute import machine
+from watchkeeper.execute.attempt import LOOKS_MAX
 from watchkeeper.execute.invariants import violations
 from watchkeeper.execute.run import (
     Admitted,
@@ -701,6 +702,32 @@ def test_a_probed_step_asks_its_check_after_its_timeout():
     world = World(does={"restart": ["doubt"]}, checks={"restart": None})
     memory = drive(plan(step), world)
     assert memory.run.status is Status.IN_DOUBT
+
+
+def test_a_check_that_could_not_look_is_asked_again_a_bounded_number_of_times():
+    step = do("restart", effect=Effect.PROBED, check=Call(action="since"), timeout_ms=2_000)
+    world = World(does={"restart": ["doubt"]}, checks={"restart": [None] * (LOOKS_MAX - 1) + [True]})
+    memory = drive(plan(step), world)
+    assert memory.run.status is Status.SUCCEEDED
+    assert world.sent == ["restart"]
+    assert world.probes == [("restart", at(ms)) for ms in (2_000, 4_100, 10_200, 28_300)]
+    assert not world.doubts, "nobody is asked while the check may still tell"
+
+    world = World(does={"restart": ["doubt"]}, checks={"restart": [None] * LOOKS_MAX + [True]})
+    memory = drive(plan(step), world)
+    assert memory.run.status is Status.IN_DOUBT
+    assert len(world.probes) == LOOKS_MAX
+    assert set(world.doubts) == {"restart"}, "then a person is"
+
+
+def test_each_doubt_of_a_step_has_looks_of_its_own():
+    step = do(
+        "restart", effect=Effect.PROBED, check=Call(action="since"), timeout_ms=1_000, retry=Retry(attempts_max=2)
+    )
+    world = World(does={"restart": ["doubt"]}, checks={"restart": [None, False]})
+    memory = drive(plan(step), world)
+    assert memory.run.status is Status.FAILED
+    assert len(world.probes) == 4, "the second doubt begins at the first look again"
 
 
 def test_a_step_that_did_not_happen_is_sent_again_while_its_attempts_last():

@@ -19,6 +19,7 @@ from watchkeeper.engine.lease import Lease
 from watchkeeper.engine.runner import Live
 from watchkeeper.errors import InDoubt, Rejected, Unavailable, Untrusted
 from watchkeeper.execute import machine
+from watchkeeper.execute.attempt import look_again_at
 from watchkeeper.execute.budget import Budget, full, take
 from watchkeeper.execute.run import (
     Child,
@@ -311,7 +312,11 @@ class StepPerformer:
             async with asyncio.timeout(step.timeout_ms / 1000 + TIMEOUT_GRACE_S):
                 output = await action.perform(invocation, around)
         except (InDoubt, TimeoutError, Unavailable, Rejected, Untrusted) as blind:
-            return Probed(at=self._clock.now(), path=command.path, happened=None, why=self._clean(str(blind), around))
+            # The network or a busy machine may let the next look through; a refusal stays one.
+            now, refused = self._clock.now(), isinstance(blind, Rejected | Untrusted)
+            ask_at = None if refused else look_again_at(command.look, now)
+            why = self._clean(str(blind) or f"the check did not answer in {step.timeout_ms} ms", around)
+            return Probed(at=now, path=command.path, happened=None, why=why, ask_at=ask_at)
         happened = output.get("happened")
         return Probed(
             at=self._clock.now(),

@@ -10,12 +10,15 @@ from msgspec.structs import replace
 from watchkeeper.errors import Conflict
 from watchkeeper.execute.backoff import backoff_ms, dice_ppm
 from watchkeeper.execute.plan import Treatment
-from watchkeeper.execute.run import Child, Done, Doubted, Failed, Intended, StepDue, StepStatus
+from watchkeeper.execute.run import Child, Done, Doubted, Failed, Intended, Probed, StepDue, StepStatus
 from watchkeeper.execute.state import StepState
 from watchkeeper.packs.runbook import Retry
 from watchkeeper.values import Instant, after_ms
 
 REPEATS_MAX: Final = 3  # sendings of a step whose target honours a repetition, while no answer comes back
+LOOKS_MAX: Final = 4  # a check that cannot look is asked so often in one doubt before a person is
+LOOK_AGAIN_MS: Final = 2_000  # until its second look
+LOOK_AGAIN_GROWS: Final = 3  # each further pause is so many times the one before
 INTERRUPTIONS_MAX: Final = 20  # a step that loses its performer so often is what kills it: a person looks
 
 
@@ -122,14 +125,19 @@ def doubted(
         if read:
             return replace(after, status=StepStatus.FAILED, ended_at=event.at, children=())
     may_ask = checked and treatment is not Treatment.PERSON
-    return replace(after, status=StepStatus.IN_DOUBT, ask_at=event.ask_at if may_ask else None)
+    return replace(after, status=StepStatus.IN_DOUBT, ask_at=event.ask_at if may_ask else None, looks=0)
 
 
-def blind(state: StepState, path: str, why: str) -> StepState:
-    """The check could not tell: a person decides."""
+def blind(state: StepState, event: Probed) -> StepState:
+    """The check could not tell: it is asked again where the event says when, or a person decides."""
     if state.status is not StepStatus.IN_DOUBT:
-        raise Conflict(f"step {path} is {state.status}, not in doubt")
-    return replace(state, ask_at=None, why=why or state.why)
+        raise Conflict(f"step {event.path} is {state.status}, not in doubt")
+    return replace(state, ask_at=event.ask_at, why=event.why or state.why, looks=state.looks + 1)
+
+
+def look_again_at(look: int, now: Instant) -> Instant | None:
+    """When a check that could not look is asked again after its look number `look` (from 1); None: not again."""
+    return None if look >= LOOKS_MAX else after_ms(now, LOOK_AGAIN_MS * LOOK_AGAIN_GROWS ** (look - 1))
 
 
 def settled(

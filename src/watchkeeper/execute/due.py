@@ -277,6 +277,7 @@ class _Walk:
                     path=path,
                     not_before_at=state.ask_at,
                     arguments=arguments,
+                    look=state.looks + 1,
                 )
             )
 

@@ -187,12 +187,16 @@ class Doubted(Event, frozen=True, kw_only=True, tag="doubted"):
 
 
 class Probed(Event, frozen=True, kw_only=True, tag="probed"):
-    """The `check` answered: `happened` True, False, or None (it could not tell: a person decides)."""
+    """The `check` answered: `happened` True, False, or None: it could not look, or could not tell.
+
+    After a None it is asked again at `ask_at`, and where that is None a person decides.
+    """
 
     path: str
     happened: bool | None
     why: str = ""
     output: dict[str, Any] = {}
+    ask_at: Instant | None = None
 
 
 class Settled(Event, frozen=True, kw_only=True, tag="settled"):
@@ -360,11 +364,15 @@ class Perform(Command, frozen=True, kw_only=True, tag="perform"):
 
 
 class Probe(Command, frozen=True, kw_only=True, tag="probe"):
-    """Ask the step's `check` whether the effect happened -> `Probed`. Not before `not_before_at`."""
+    """Ask the step's `check` whether the effect happened -> `Probed`. Not before `not_before_at`.
+
+    `look` counts the times that this doubt's check is asked, from 1.
+    """
 
     path: str
     not_before_at: Instant
     arguments: dict[str, Any]
+    look: int = 1
 
 
 class Verify(Command, frozen=True, kw_only=True, tag="verify"):

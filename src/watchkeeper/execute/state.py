@@ -25,7 +25,7 @@ class StepState(Struct, frozen=True, kw_only=True):
 
     `attempts` counts intents, `interruptions` those of them whose performer was lost. `order` is the number of
     its last intent's event: undo goes from the highest down. `ask_at` of a step in doubt is when its check may be
-    asked, None when a person decides. `undo` is the undo's own state; `steps` and `fleet` are children's.
+    asked, None when a person decides, and `looks` how often it could not tell. `undo` is the undo's own state; `steps` and `fleet` are children's.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -53,6 +53,7 @@ class StepState(Struct, frozen=True, kw_only=True):
     steps: tuple["StepState", ...] = ()
     fleet: "Fleet | None" = None
     fence: int = 0
+    looks: int = 0
 
 
 def all_passed(states: tuple[StepState, ...]) -> bool:

@@ -88,7 +88,7 @@ def probed(run: Run, event: Probed) -> Run:
     def change(spot: Spot) -> StepState:
         step, state, _ = spot
         if event.happened is None:
-            return attempt.blind(state, event.path, event.why)
+            return attempt.blind(state, event)
         return attempt.settled(
             state, event.path, event.at, event.why, event.output, step.retry, happened=event.happened
         )
