@@ -1,6 +1,7 @@
 """What the world says: dependencies, replicas, other groups and regions, expectations, flapping, probes, heartbeats."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from stage import ALICE, RESTART, SETTINGS, Stage, component, house, play, rule, runbook
@@ -8,6 +9,7 @@ from stage import ALICE, RESTART, SETTINGS, Stage, component, house, play, rule,
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.correlate.incident import Incident
 from watchkeeper.engine.answer import No
+from watchkeeper.engine.home_reading import HomeReader
 from watchkeeper.signals.signal import DeadLetter
 
 NEEDS = runbook(more="  needs: [component:db]\n  on_failure: undo\n")
@@ -53,6 +55,37 @@ def test_a_dependency_that_is_down_refuses_and_when_it_is_back_it_is_decided_afr
         await stage.ended(within_s=30)
 
     play(scene, needing())
+
+
+def health(stage: Stage) -> dict[str, Any]:
+    found = HomeReader(stage.on).service("db")
+    assert not isinstance(found, No)
+    return found["health"]
+
+
+def test_of_two_probes_the_one_that_is_unwell_counts_whichever_looked_last() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.theatre.status.update({"db": 200, "db-page": 500})
+        await stage.passes(5)
+        await stage.fire("Down", "web")
+        (refused,) = await stage.decided(rule="shop/down")
+        assert (refused.verdict, refused.reason) == ("refuse", "shop/mend needs db, which is down.")
+        await stage.passes(60)
+        assert stage.theatre.sent == []
+        assert health(stage)["why"] == "status 500, expected '2xx'"
+        stage.theatre.status["db-page"] = 200
+        await stage.ended(within_s=30)
+        stage.theatre.status["db-page"] = 0
+        await stage.passes(4.5)
+        assert health(stage)["is"] == "unknown", "what nobody sees any more is not shown as healthy"
+
+    page = PROBE.rstrip().removesuffix("]") + (
+        """,
+             {name: db-page, http: "http://127.0.0.1/db-page", every: 1s, failures: 90, entity: db, severity: minor}]
+"""
+    )
+    catalog = "---".join((component("web"), component("cart"), DB))
+    play(scene, Stage(house(runbooks={"mend": NEEDS}, catalog=catalog, settings=PROBED.replace(PROBE, page))))
 
 
 @pytest.mark.parametrize(("blind_s", "verdict"), [(2.0, "act"), (4.2, "hold")])

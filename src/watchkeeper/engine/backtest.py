@@ -276,7 +276,7 @@ class Backtest:
                 )
         if self._healthy:
             for ref in world.configuration.catalog.entities:
-                world.health[ref] = HealthRecord(entity=ref, healthy=True, at=at, why="assumed", every_ms=YEARS_MS)
+                world.health.saw(HealthRecord(entity=ref, healthy=True, at=at, why="assumed", every_ms=YEARS_MS))
 
     def _due_at(self) -> Instant | None:
         found = [self._pipeline.due_at, self.correlation.stale_at, self._ends[0][0] if self._ends else None]

@@ -136,12 +136,10 @@ class HomeReader:
         return {"ref": ref, "health": self._health(ref)}
 
     def _health(self, ref: str) -> View:
-        """As the last probe and the alerts say; unknown without either."""
-        seen = self._engine.world.health.get(ref)
+        """As the guards see it: by alerts and by probes that are fresh."""
+        seen = self._engine.world.health.of(ref, self._engine.scribe.clock.now())
         failing = bool(self._engine.world.failing.get(ref))
-        if seen is None:
-            return {"is": "unhealthy" if failing else "unknown", "at": None, "why": ""}
-        return {"is": "healthy" if seen.healthy and not failing else "unhealthy", "at": seen.at, "why": seen.why}
+        return {"is": "unhealthy" if failing else seen.health.value, "at": seen.at, "why": seen.why}
 
 
 def _rule(rule: Rule) -> View:

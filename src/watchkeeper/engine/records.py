@@ -152,13 +152,14 @@ class FileBlob(Struct, frozen=True, kw_only=True):
 
 
 class HealthRecord(Struct, frozen=True, kw_only=True):
-    """The last probe of an entity."""
+    """What a probe last saw of an entity. `probe` is empty in records of 0.1.0 and before, which are not read any more."""
 
     entity: str
     healthy: bool
     at: Instant
     why: str = ""
     every_ms: int = 60_000
+    probe: str = ""
 
 
 class NodeTimes(Struct, frozen=True, kw_only=True):

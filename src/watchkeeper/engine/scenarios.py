@@ -256,9 +256,8 @@ def _set(scenario: Scenario, engine: Engine) -> None:
     for each in scenario.catalog:
         if "health" in each:
             ref = _ref(engine, str(each["ref"]))
-            world.health[ref] = HealthRecord(
-                entity=ref, healthy=each["health"] == "healthy", at=at, why="given", every_ms=DAY_MS
-            )
+            healthy = each["health"] == "healthy"
+            world.health.saw(HealthRecord(entity=ref, healthy=healthy, at=at, why="given", every_ms=DAY_MS))
 
 
 def _circuit(engine: Engine, each: Mapping[str, Any], at: Instant) -> Circuit:

@@ -47,9 +47,8 @@ from watchkeeper.packs.expression import Known
 from watchkeeper.packs.rule import MODE_ORDER, Limits, Mode, Risk, Rule, TargetQuery
 from watchkeeper.packs.runbook import Effect, Runbook, Step, StepKind, Via
 from watchkeeper.packs.scope import aged_binding, alert_binding
-from watchkeeper.values import Instant, id_from, id_short, ms_between
+from watchkeeper.values import Instant, id_from, id_short
 
-HEALTH_AGE_FACTOR: Final = 3  # a probe that missed three turns says nothing any more
 OWN_KEPT_MAX: Final = 100_000
 VERIFIED_AGE_MS: Final = 300_000
 RISK_CEILINGS: Final = {Risk.LOW: Mode.AUTO, Risk.MEDIUM: Mode.AUTO, Risk.HIGH: Mode.APPROVE}
@@ -274,16 +273,11 @@ class Situations:
         return found
 
     def health(self, ref: str, now: Instant) -> tuple[Health, Instant | None]:
-        """What is known of an entity: unwell while an alert on it fires, else its last probe while that is fresh."""
-        world = self._world
-        if world.failing.get(ref):
+        """What is known of an entity: unwell while an alert on it fires, else as its probes say while they are fresh."""
+        if self._world.failing.get(ref):
             return Health.UNHEALTHY, now
-        record = world.health.get(ref)
-        if record is None:
-            return Health.UNKNOWN, None
-        if ms_between(record.at, now) > HEALTH_AGE_FACTOR * record.every_ms:
-            return Health.UNKNOWN, record.at
-        return (Health.HEALTHY if record.healthy else Health.UNHEALTHY), record.at
+        found = self._world.health.of(ref, now)
+        return found.health, found.at
 
     def _probes(self, now: Instant) -> dict[str, Any]:
         catalog = self.configuration.catalog

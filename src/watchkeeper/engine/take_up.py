@@ -80,7 +80,8 @@ class TakeUp:
         async for waiting in self.all(Waiting, {"state": "open"}):
             world.waiting[waiting.id] = waiting
         async for record in self.all(HealthRecord, {}):
-            world.health[record.entity] = record
+            if record.probe:
+                world.health.saw(record)
         alerts = await self._alerts(now)
         tracks = [track async for track in self.all(Track, {})]
         open_incidents = {alert.id for alert in alerts}

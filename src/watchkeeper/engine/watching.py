@@ -92,6 +92,9 @@ class Watching:
     def configure(self) -> None:
         """Take up the probes of the active configuration; those that left it stop."""
         wanted = {poll.name: poll for poll in self._world.configuration.settings.polls}
+        catalog = self._world.configuration.catalog
+        named = ((by_alias(catalog, poll.entity), poll.name) for poll in wanted.values())
+        self._world.health.watch((entity.ref, probe) for entity, probe in named if entity is not None)
         for task in self._polls.values():
             task.cancel()
         self._polls = {
@@ -170,16 +173,17 @@ class Watching:
         if named is None:
             return
         ref = named.ref
-        before = self._world.health.get(ref)
-        record = HealthRecord(entity=ref, healthy=healthy, at=now, why=why, every_ms=poll.every_ms)
-        self._world.health[ref] = record
-        turned = before is None or before.healthy != healthy
-        written = self._written.get(ref)
-        if not turned and written is not None and ms_between(written, now) < RECORD_EVERY_MS:
+        vitals = self._world.health
+        before = vitals.of(ref, now).health
+        record = HealthRecord(entity=ref, healthy=healthy, at=now, why=why, every_ms=poll.every_ms, probe=poll.name)
+        last, written = vitals.saw(record), self._written.get(poll.name)
+        turned = vitals.of(ref, now).health is not before
+        same = not turned and last is not None and last.healthy == healthy
+        if same and written is not None and ms_between(written, now) < RECORD_EVERY_MS:
             return
-        self._written[ref] = now
+        self._written[poll.name] = now
         bumps = (f"dependency:{ref}",) if turned else ()
-        await self._scribe.commit(Commit(at=now, puts=(put(record, identity=ref),), bumps=bumps))
+        await self._scribe.commit(Commit(at=now, puts=(put(record, identity=f"{ref} {poll.name}"),), bumps=bumps))
         if turned:
             await self.turned(f"dependency:{ref}")
 

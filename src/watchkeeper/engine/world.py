@@ -16,8 +16,9 @@ from watchkeeper.decide.decide import LADDER
 from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.engine.earned import Earned
 from watchkeeper.engine.line import Line
-from watchkeeper.engine.records import HealthRecord, RunRecord, Waiting
+from watchkeeper.engine.records import RunRecord, Waiting
 from watchkeeper.engine.table import Table
+from watchkeeper.engine.vitals import Vitals
 from watchkeeper.guards.finding import Finding, Outcome
 from watchkeeper.guards.order import ROOM
 from watchkeeper.guards.situation import Attempt, Clock, Deploy, Freeze, Hold, Maintenance, Stop
@@ -108,7 +109,7 @@ class World:
         self.waiting: dict[str, Waiting] = {}
         self.runs: dict[str, RunRecord] = {}
         self.busy: dict[str, str] = {}
-        self.health: dict[str, HealthRecord] = {}
+        self.health = Vitals()
         self.failing: dict[str, set[str]] = defaultdict(set)  # entity -> alerts that say it is not well
         self.room = Line()  # (episode, rule) of decisions that wait for a run's place
         self._attempts: dict[str, deque[Attempt]] = defaultdict(deque)
