@@ -330,7 +330,7 @@ def metrics() -> str:
         for given in (*node.args[2:3], *(each.value for each in node.keywords if each.arg == "labels")):
             if isinstance(given, ast.List):
                 labels = [_text(each) for each in given.elts]
-        kinds = {"_counter": "counter", "CounterMetricFamily": "counter", "Histogram": "histogram"}
+        kinds = {"_counter": "counter", "CounterMetricFamily": "counter", "HistogramMetricFamily": "histogram"}
         kind = kinds.get(node.func.id, "gauge")
         full = f"watchkeeper_{name.removeprefix('_')}" + ("_total" if kind == "counter" else "")
         rows.append((code(full), kind, ", ".join(code(each) for each in labels), text))

@@ -66,6 +66,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "looks": ("entity",),
     "failover": ("service",),
     "measured": (),
+    "timing": (),
     "objective": (),
     "calendar": (),
 }

@@ -4,6 +4,7 @@ Alerts are taken apart later, from the store. Under pressure the answer is *late
 senders retry that and give up on everything else.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -70,6 +71,7 @@ class Intake:
             priority=self._rank(clean),
             name=name,
         )
+        began_s = asyncio.get_running_loop().time()
         self.pending += 1
         self.pressure.came(self._scribe.clock.monotonic_ms(), len(clean))
         outcome = await self._scribe.store.commit(Commit(at=now, accepts=(delivery,)))
@@ -77,6 +79,7 @@ class Intake:
             self.pending -= 1
             raise Unavailable(f"the delivery could not be stored: {outcome.why}")
         self.accepted += 1
+        self._scribe.timing.since("intake", began_s, now)
         return Accepted(id=delivery.id, pending=self.pending)
 
     def _rank(self, body: bytes) -> int:

@@ -537,6 +537,8 @@ class Judge:
     def _keep(self, judged: Judged) -> None:
         decision = judged.decision
         self.counts[decision.verdict._value_] = self.counts.get(decision.verdict._value_, 0) + 1
+        acts = decision.verdict is Verdict.ACT
+        self._scribe.timing.decided(decision.alert, decision.id, self._scribe.clock.now(), acts=acts)
         run = judged.opening.record.id if judged.opening is not None else ""
         if decision.episode:
             told = judged.told

@@ -132,6 +132,7 @@ class Measuring:
 
     async def load(self) -> None:
         now = self._scribe.clock.now()
+        await self._scribe.timing.load(self._scribe.store, now)
         oldest_at = after_ms(now, -KEPT_MS)
         row = await self._scribe.store.get("measured", NODE)
         if row is not None:
@@ -181,14 +182,15 @@ class Measuring:
                 await self.write()
 
     async def write(self) -> None:
-        """The days that changed since the last time, and that this node lives."""
+        """The days that changed since the last time, what was timed, and that this node lives."""
         now = self._scribe.clock.now()
         self._written_at = now
         self._times = replace(self._times, alive_at=max(now, self._times.alive_at))
         unwritten, self._unwritten = self._unwritten, {}
         gone, self._gone = self._gone, []
-        puts: tuple[Put, ...] = (put(self._times), *(put(day) for day in unwritten.values()))
-        drops = tuple(Drop(kind="looks", id=name) for name in gone)
+        timed, old = self._scribe.timing.changes(now)
+        puts: tuple[Put, ...] = (put(self._times), *(put(day) for day in unwritten.values()), *timed)
+        drops = (*(Drop(kind="looks", id=name) for name in gone), *old)
         await self._scribe.commit(Commit(at=now, puts=puts, drops=drops))
 
     def _aged(self, ref: str, now: Instant) -> None:

@@ -158,6 +158,8 @@ class Pipeline:
             because, asked_by = self._why.pop(identity, ("", ""))
             if (alert := self._correlation.alert(identity)) is not None:
                 found.append((alert, because, asked_by))
+            else:
+                self._scribe.timing.judged(identity)
         await self._judge_each(found)
 
     async def _rest(self) -> None:
@@ -206,8 +208,9 @@ class Pipeline:
             self.taken += 1
             self._intake.pending = max(0, self._intake.pending - 1)
             self._wake(commit.bumps)
-        for _, _, changed in work:
+        for delivery, _, changed in work:
             for identity in changed:
+                self._scribe.timing.came(identity, delivery.received_at)
                 self._line_up(identity)
 
     async def _judge_each(self, found: list[tuple[Alert, str, str]]) -> None:
@@ -227,7 +230,10 @@ class Pipeline:
 
     async def _in_turn(self, lane: list[tuple[Alert, str, str]]) -> None:
         for alert, because, asked_by in lane:
-            await self._judge.alert(alert, self._scribe.clock.now(), because=because, asked_by=asked_by)
+            now = self._scribe.clock.now()
+            self._scribe.timing.turn(alert.id, now)
+            await self._judge.alert(alert, now, because=because, asked_by=asked_by)
+            self._scribe.timing.judged(alert.id)
 
     def _lane(self, alert: Alert) -> str:
         """Alerts of one incident where a rule may decide for incidents; else those of one entity, so that the second
@@ -256,6 +262,8 @@ class Pipeline:
 
     def _relate(self, delivery: Delivery, parsed: Parsed) -> tuple[Commit, dict[str, Alert]]:
         puts: list[Put] = [put(letter) for letter in parsed.dead]
+        for letter in parsed.dead:
+            self._count("unread", letter.received_at)
         bumps: set[str] = set()
         changed: dict[str, Alert] = {}
         incidents: dict[str, None] = {}
@@ -263,13 +271,24 @@ class Pipeline:
             self._witnesses.heard(signal.region, signal.received_at)
             if signal.kind is not Kind.ALERT:
                 puts.extend(self.on_beat(signal))
+                self._count("beats", signal.received_at)
                 continue
             changes = self._correlation.apply(signal, self._mapped(signal))
+            self._count(self._news(signal, changes), signal.received_at)
             puts.append(put(signal, alert=_alert_of(changes)))
             self._collect(changes, puts, changed, incidents, bumps)
         drops = self._incidents(incidents, puts)
         at = self._scribe.clock.now()
         return Commit(at=at, puts=tuple(puts), drops=drops, bumps=tuple(sorted(bumps)), taken=(delivery.id,)), changed
+
+    def _count(self, what: str, received_at: Instant) -> None:
+        self._scribe.timing.signal(what, received_at)
+
+    def _news(self, signal: Signal, changes: Changes) -> str:
+        """What a statement was: it told something, said again what was known, or is suppressed where it comes from."""
+        if (signal.group, signal.fingerprint) in self._world.suppressed:
+            return "suppressed"
+        return "repeated" if all(_same(*each) for each in changes.alerts) else "news"
 
     def _mapped(self, signal: Signal) -> Mapped:
         return mapped_of(signal, self._reader.source(signal.source), self._world.configuration.catalog)
@@ -371,6 +390,7 @@ class Pipeline:
         incidents: dict[str, None] = {}
         for signal in signals:
             changes = self._correlation.apply(signal, self._mapped(signal))
+            self._count(self._news(signal, changes), signal.received_at)
             puts.append(put(signal, alert=_alert_of(changes)))
             self._collect(changes, puts, changed, incidents, bumps)
         drops = self._incidents(incidents, puts)
@@ -394,6 +414,15 @@ def _merged(merge: Merge, at: Instant) -> Note:
     """What leads from the id of an incident to the one that took it in."""
     return Note(
         id=merge.absorbed, subject=merge.into, at=at, by="watchkeeper", text=merge.sentence, kind=EventKind.MERGED.value
+    )
+
+
+def _same(before: Alert | None, after: Alert | None) -> bool:
+    """Only seen again."""
+    return (
+        before is not None
+        and after is not None
+        and (before.state, before.severity, before.labels) == (after.state, after.severity, after.labels)
     )
 
 

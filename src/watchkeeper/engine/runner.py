@@ -436,8 +436,15 @@ class Runner:
         if key in live.in_flight:
             return
 
+        timing, stage = self._scribe.timing, _STAGES.get(type(command), "")
+        if stage == "step":
+            timing.goes_out(live.decision.id, self._clock.now())
+
         async def finish() -> None:
+            began_s = asyncio.get_running_loop().time()
             event = await work()
+            if stage:
+                timing.since(stage, began_s, self._clock.now())
             live.mailbox.put_nowait(event)
             live.in_flight.pop(key, None)
 
@@ -480,6 +487,7 @@ class Runner:
         live.number = len(bodies)
 
 
+_STAGES: Final[dict[type, str]] = {Perform: "step", Verify: "verification"}
 _BEGINNING: Final = frozenset({Started, StepDue, Intended})
 
 

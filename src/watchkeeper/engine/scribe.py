@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from watchkeeper.engine.clock import Clock
+from watchkeeper.engine.timing import Timing
 from watchkeeper.ledger.entry import SALT_BYTES, Content, Entry, seal
 from watchkeeper.ports import Commit, Committed, Put, Refused, Store
 from watchkeeper.values import Instant, id_new
@@ -64,6 +65,7 @@ class Scribe:
         )  # grows over restarts, so an old Last-Event-ID is seen as old
         self._watchers: set[asyncio.Queue[Change | None]] = set()
         self.versions: dict[str, int] = {}
+        self.timing = Timing()
         # What in this process keeps count of documents of a kind: told each one that was written (with the position of
         # its commit: answers may be heard in another order), and the id of each one dropped.
         self.heard: dict[str, Callable[[Put, int], None]] = {}
@@ -98,7 +100,9 @@ class Scribe:
 
     async def commit(self, commit: Commit) -> Committed | Refused:
         """Write all of it or nothing; then let watchers know. Refusals are for the caller to read."""
+        began_s = asyncio.get_running_loop().time()
         outcome = await self.store.commit(commit)
+        self.timing.since("commit", began_s, commit.at)
         if isinstance(outcome, Committed):
             for key, number in outcome.versions.items():  # answers may be heard in another order than they were written
                 self.versions[key] = max(number, self.versions.get(key, 0))

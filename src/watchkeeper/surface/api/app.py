@@ -30,6 +30,7 @@ from watchkeeper.surface.api import (
     situation,
     standing,
     store,
+    timing,
 )
 from watchkeeper.surface.api.description import describe
 from watchkeeper.surface.api.door import Answer
@@ -48,6 +49,7 @@ FAMILIES: Final = (
     limits.family,
     breakers.family,
     availability.family,
+    timing.family,
     calendars.family,
     standing.family,
     people.family,

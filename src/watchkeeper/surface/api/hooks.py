@@ -59,7 +59,6 @@ class Hooks:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._pace = Pace(lambda: node.settings.limits.api_requests_per_s, monotonic)
-        self._took = node.metrics.stage.labels("intake")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -116,9 +115,7 @@ class Hooks:
             body = _EMPTY_BEAT
         try:
             _readable(hook.format, headers, body)
-            began_s = monotonic()
             accepted = await self._node.engine.intake.accept(source, hook.format, body, headers, hook.name)
-            self._took.observe(monotonic() - began_s)
         except Malformed as unread:
             return problems.problem(400, "cannot be read", str(unread), {"field": unread.path} if unread.path else None)
         self._node.engine.pipeline.nudge()

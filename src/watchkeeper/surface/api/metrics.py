@@ -3,17 +3,18 @@
 Source: https://prometheus.io/docs/practices/naming/
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from watchkeeper.engine.breaker_reading import STATES
 from watchkeeper.engine.engine import Engine
 from watchkeeper.execute.run import ENDED
 from watchkeeper.learn.brake import Brakes
 from watchkeeper.learn.breaker import standing
+from watchkeeper.learn.timing import Spread, bound_us
 
 MEDIA: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -34,23 +35,13 @@ class _Found:
 
 
 class Metrics:
-    """`intake` and `requests` are measured here; everything else is asked of the engine."""
-
     def __init__(self, engine: Engine, version: str) -> None:
         self._engine, self._version = engine, version
-        self._own = CollectorRegistry(auto_describe=False)
-        self.stage = Histogram(
-            f"{PREFIX}_stage_seconds",
-            "How long a stage took.",
-            ["stage"],
-            registry=self._own,
-            buckets=SECONDS,
-        )
 
     async def text(self) -> bytes:
         found = CollectorRegistry(auto_describe=False)
         found.register(_Found([metric async for metric in self._read()]))
-        return generate_latest(found) + generate_latest(self._own)
+        return generate_latest(found)
 
     async def _read(self) -> AsyncIterator[Metric]:
         engine, store = self._engine, self._engine.store
@@ -106,7 +97,19 @@ class Metrics:
         yield _gauge("ledger_entries_pending", "Entries not in the tree yet.", len(await store.pending_entries()))
         yield _gauge("store_bytes", "Size of the store.", await store.size_bytes())
         yield _gauge("clock_trusted", "1 while wall time agrees with itself.", int(engine.world.clock.trusted))
+        yield _stages(engine.scribe.timing.totals)
         yield _gauge("watchers", "Streams of events that are open.", engine.scribe.watched_by)
+
+
+def _stages(totals: Mapping[str, Spread]) -> Metric:
+    """A bucket of ours counts below a bound only when all of it lies there: what is said is never flattering."""
+    found = HistogramMetricFamily(f"{PREFIX}_stage_seconds", "How long a stage took.", labels=["stage"])
+    for stage, spread in sorted(totals.items()):
+        bounds = [(number, bound_us(number)) for number in spread.counts]
+        below = [(le, sum(spread.counts[number] for number, end in bounds if end <= le * 1_000_000)) for le in SECONDS]
+        buckets = [*((str(le), count) for le, count in below), ("+Inf", spread.count)]
+        found.add_metric([stage], buckets, sum_value=spread.sum_us / 1_000_000)
+    return found
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -25,6 +25,7 @@ from watchkeeper.engine.standing_reading import StandingReader
 from watchkeeper.engine.store_reading import StoreReader
 from watchkeeper.engine.suggesting import Suggester
 from watchkeeper.engine.tallying import Tallies
+from watchkeeper.engine.timing_reading import TimingReader
 from watchkeeper.engine.trying import Trier
 from watchkeeper.home.settings import Settings
 from watchkeeper.packs.runbook import SecretRef
@@ -66,6 +67,7 @@ class Node:
         self.suggesting = Suggester(engine)
         self.calendars = CalendarReader(engine)
         self.tallies = Tallies(engine)
+        self.timed = TimingReader(engine)
         self.standing = StandingReader(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
