@@ -86,22 +86,27 @@ class Measuring:
         if kept is not None and at_ms - kept[0] < FRESH_MS:
             self._answers.move_to_end(key)
             return kept[1]
-        found = availability(
-            ref,
-            self.days(ref),
-            self.episodes.of((ref, *self._members(ref))),
-            self.failovers.of(ref),
-            own=frozenset((ref,)),
-            down_severities=frozenset(self._world.configuration.settings.metrics.down),
-            watched=self.watched(),
-            window_ms=window_ms,
-            now=self._scribe.clock.now(),
-        )
+        now = self._scribe.clock.now()
+        found = self.between(ref, after_ms(now, -window_ms), now)
         self._answers[key] = (at_ms, found)
         self._answers.move_to_end(key)
         if len(self._answers) > ANSWERS_MAX:
             self._answers.popitem(last=False)
         return found
+
+    def between(self, ref: str, from_at: Instant, until_at: Instant) -> Availability:
+        """The availability of a service over a window that need not end now."""
+        return availability(
+            ref,
+            self.days(ref),
+            self.episodes.of((ref, *self.members(ref))),
+            self.failovers.of(ref),
+            own=frozenset((ref,)),
+            down_severities=frozenset(self._world.configuration.settings.metrics.down),
+            watched=self.watched(),
+            window_ms=ms_between(from_at, until_at),
+            now=until_at,
+        )
 
     def services(self) -> tuple[str, ...]:
         """Those of which anything was measured, by reference."""
@@ -119,7 +124,7 @@ class Measuring:
             start = gap.until_at or start
         return (*found, Window(from_at=start, until_at=self._scribe.clock.now()))
 
-    def _members(self, ref: str) -> tuple[str, ...]:
+    def members(self, ref: str) -> tuple[str, ...]:
         return graph.instances(self._world.configuration.catalog, ref)
 
     def _stale(self, ref: str) -> None:

@@ -85,6 +85,10 @@ class Timing:
         if (accepted_at := self._acting.pop(decision, None)) is not None:
             self.took("effect", _us(accepted_at, now), now)
 
+    def alive(self, now: Instant) -> None:
+        """The node runs in this minute, whether or not anything comes."""
+        self._slot(now)
+
     # Kept, and taken up again.
 
     async def load(self, store: Store, now: Instant) -> None:
@@ -100,7 +104,7 @@ class Timing:
 
     def changes(self, now: Instant) -> tuple[tuple[Put, ...], tuple[Drop, ...]]:
         """What changed since the last time, to be written; and that the node runs in this minute."""
-        self._slot(now)
+        self.alive(now)
         self._unwritten.add(hour_id(now))
         self._age(now)
         unwritten, self._unwritten = self._unwritten, set()

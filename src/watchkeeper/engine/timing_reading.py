@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from watchkeeper.engine.answer import No, invalid
 from watchkeeper.engine.engine import Engine
-from watchkeeper.learn.timing import HOUR_MS, MINUTE_MS, NEWS, STAGES, Point, point, slots, summed
+from watchkeeper.learn.timing import HOUR_MS, MINUTE_MS, NEWS, STAGES, Point, Slot, point, slots, summed
 from watchkeeper.values import Instant
 
 # window -> its length, and that of one stretch of it
@@ -65,7 +65,7 @@ class TimingReader:
         if window not in TIMED:
             return _unknown(window)
         now, (window_ms, every_ms) = self._engine.clock.now(), TIMED[window]
-        found = slots(self._engine.scribe.timing.hours, now, window_ms, every_ms)
+        found = self._slots(now, window_ms, every_ms)
         ran = [slot for _, slot in found if slot is not None]
         whole = summed(ran) if ran else None
         return Latency(
@@ -87,7 +87,7 @@ class TimingReader:
         if window not in TIMED:
             return _unknown(window)
         now, (window_ms, every_ms) = self._engine.clock.now(), TIMED[window]
-        found = slots(self._engine.scribe.timing.hours, now, window_ms, every_ms)
+        found = self._slots(now, window_ms, every_ms)
         counts = summed(slot for _, slot in found if slot is not None).signals
         points = tuple(
             Came(at=at, watched=slot is not None, counts=dict(slot.signals) if slot is not None else {})
@@ -103,6 +103,11 @@ class TimingReader:
             peak=max(sum(each.counts.values()) for each in points),
             points=points,
         )
+
+    def _slots(self, now: Instant, window_ms: int, every_ms: int) -> list[tuple[Instant, Slot | None]]:
+        timing = self._engine.scribe.timing
+        timing.alive(now)
+        return slots(timing.hours, now, window_ms, every_ms)
 
 
 def _unknown(window: str) -> No:

@@ -184,3 +184,12 @@ def point(at: Instant, slot: Slot | None, stage: str) -> Point:
         p99_us=quantile_us(spread, 990_000),
         max_us=spread.max_us,
     )
+
+
+def length_text(us: int) -> str:
+    """`640 µs`, `7.7 ms`, `250 ms`, `1.2 s`, `3 min 5 s`."""
+    if us < 1_000:
+        return f"{us} µs"
+    if us < 1_000_000:
+        return f"{us / 1_000:.1f} ms" if us < 100_000 else f"{us // 1_000} ms"
+    return f"{us / 1_000_000:.1f} s" if us < 60_000_000 else f"{us // 60_000_000} min {us // 1_000_000 % 60} s"

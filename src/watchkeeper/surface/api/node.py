@@ -26,6 +26,7 @@ from watchkeeper.engine.store_reading import StoreReader
 from watchkeeper.engine.suggesting import Suggester
 from watchkeeper.engine.tallying import Tallies
 from watchkeeper.engine.timing_reading import TimingReader
+from watchkeeper.engine.trending import Trends
 from watchkeeper.engine.trying import Trier
 from watchkeeper.home.settings import Settings
 from watchkeeper.packs.runbook import SecretRef
@@ -68,6 +69,7 @@ class Node:
         self.calendars = CalendarReader(engine)
         self.tallies = Tallies(engine)
         self.timed = TimingReader(engine)
+        self.trends = Trends(engine)
         self.standing = StandingReader(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()

@@ -1,9 +1,12 @@
-"""How the node itself does: latencies of its pipeline, and what comes in, over time."""
+"""Over time: latencies of the pipeline, what comes in, how repairs end, how long incidents take, how much is up."""
 
 from typing import Any, Final
 
+from watchkeeper.learn.timing import length_text
+from watchkeeper.surface.cli.metrics import percent
 from watchkeeper.surface.cli.place import Ends, Exit, here
-from watchkeeper.surface.cli.words import Column, as_json, at, say, table, wrapped
+from watchkeeper.surface.cli.words import Column, as_json, at, say, span, table, wrapped
+from watchkeeper.surface.client import Problem
 
 STAGES: Final = {
     "intake": "intake",
@@ -75,18 +78,11 @@ def _stage(found: dict[str, Any], stage: str, *, json: bool) -> int:
 def _row(point: dict[str, Any]) -> tuple[str, str, str, str]:
     if not point["watched"]:
         return UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN
-    return (f"{point['count']:,}", length(point["p50_us"]), length(point["p99_us"]), length(point["max_us"]))
+    return (f"{point['count']:,}", _length(point["p50_us"]), _length(point["p99_us"]), _length(point["max_us"]))
 
 
-def length(us: int | None) -> str:
-    """`640 µs`, `7.7 ms`, `1.2 s`; `-` of none."""
-    if us is None:
-        return NONE
-    if us < 1_000:
-        return f"{us} µs"
-    if us < 1_000_000:
-        return f"{us / 1_000:.1f} ms" if us < 100_000 else f"{us // 1_000} ms"
-    return f"{us / 1_000_000:.1f} s" if us < 60_000_000 else f"{us // 60_000_000} min {us // 1_000_000 % 60} s"
+def _length(us: int | None) -> str:
+    return NONE if us is None else length_text(us)
 
 
 def traffic(*, window: str = "1h", json: bool = False) -> int:
@@ -114,3 +110,51 @@ def traffic(*, window: str = "1h", json: bool = False) -> int:
         f"{UNKNOWN}: the node did not run, so nobody knows."
     )
     return Exit.DONE
+
+
+def trend(service: str = "", /, *, days: int = 30, json: bool = False) -> int:
+    """By day: how repairs ended, MTTD, MTTA, MTTR, uptime. With SERVICE: of one, without repairs.
+
+    Parameters
+    ----------
+    service
+        An entity, for example web or component:default/web.
+    days
+        How many, today included; at most 92. Days are UTC.
+    """
+    try:
+        found = here().client().get("/trend", {"days": str(days), "service": service})
+    except Problem as said:
+        if said.status == 404:
+            raise Ends(Exit.NO, f"no entity {service!r} in the active catalogue: wk catalog lists them") from said
+        raise
+    if json:
+        as_json(found)
+        return Exit.DONE
+    names = ("incidents", "MTTD", "MTTA", "MTTR", "uptime")
+    runs = () if service else ("repairs", "verified")
+    table(
+        (Column(name="day"), *(Column(name=name, right=True) for name in (*runs, *names))),
+        [
+            (
+                each["day"],
+                *(() if service else _repairs(each)),
+                each["incidents"] if each["watched_ms"] or each["incidents"] else UNKNOWN,
+                *(_span(each[name]) for name in ("detect_ms", "acknowledge_ms", "restore_ms")),
+                percent(each["uptime_ppm"]) or UNKNOWN,
+            )
+            for each in found["items"]
+        ],
+    )
+    wrapped(f"Days are UTC. {NONE}: nothing was measured. {UNKNOWN}: nobody knows.")
+    return Exit.DONE
+
+
+def _repairs(day: dict[str, Any]) -> tuple[object, str]:
+    if day["runs"] is None:
+        return UNKNOWN, UNKNOWN
+    return day["repairs"], percent(day["success_ppm"]) or NONE
+
+
+def _span(ms: int | None) -> str:
+    return NONE if ms is None else span(ms)

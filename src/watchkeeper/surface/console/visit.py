@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -48,6 +49,11 @@ class Visit:
         """Several answers at once."""
         return list(await asyncio.gather(*asked))
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The viewer's."""
+        return render.zone_of(self.cookies.get(ZONE_COOKIE, ""))
+
     def may(self, verb: str) -> bool:
         return verb in self.me.get("may", ())
 
@@ -71,7 +77,6 @@ class Visit:
     def page(self, template: str, *, at: str, title: str, status: int = 200, **context: Any) -> Response:
         """A whole page. `at` is its place in the navigation."""
         theme = self.cookies.get(THEME_COOKIE, "")
-        zone = self.cookies.get(ZONE_COOKIE, "")
         text = render.render(
             template,
             place=at,
@@ -79,8 +84,8 @@ class Visit:
             me=self.me,
             status=self.status,
             now=self.status.get("at"),
-            zone=render.zone_of(zone),
-            zone_known=bool(zone),
+            zone=self.zone,
+            zone_known=bool(self.cookies.get(ZONE_COOKIE)),
             theme=theme if theme in THEMES else "",
             keys=self.cookies.get(KEYS_COOKIE, "") != "off",
             word=form_word(self.session),

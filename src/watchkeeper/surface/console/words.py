@@ -125,6 +125,11 @@ def span(ms: int) -> str:
     return f"{seconds // 86_400} d {seconds % 86_400 // 3_600} h"
 
 
+def per(every_ms: int) -> str:
+    """How long one stretch of a plot is."""
+    return {60_000: "a minute", 3_600_000: "an hour", 21_600_000: "6 hours", 86_400_000: "a day"}[every_ms]
+
+
 def since(text: str, now: str) -> str:
     return span(ms_between(instant(text), instant(now)))
 

@@ -3,17 +3,22 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 from starlette.responses import Response
 
+from watchkeeper.learn.timing import length_text
 from watchkeeper.surface.console import words
-from watchkeeper.surface.console.draw.svg import drawing, element, text
+from watchkeeper.surface.console.draw import series
+from watchkeeper.surface.console.draw.series import Line, Part
 from watchkeeper.surface.console.visit import Visit
+from watchkeeper.values import instant
 
-DAYS_SHOWN: Final = 30
 WINDOW: Final = "30d"
-WINDOWS: Final = ("1d", "7d", "30d", "90d")
+WINDOWS: Final = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
+PACE: Final = "1h"
+PACES: Final = {"1h": "last hour", "24h": "last 24 hours", "7d": "last 7 days"}
 FIGURES: Final = ("uptime", "mttd", "mtta", "mttr", "failover", "budget_left")
 LOOK: Final = {
     "act": "var(--accent-fill)",
@@ -25,33 +30,187 @@ LOOK: Final = {
 }
 SUCCESS: Final = ("succeeded",)
 FAILURE: Final = ("failed", "undone", "undo_failed")
+STAGES: Final = {
+    "intake": "Intake",
+    "line": "Time in line",
+    "decided": "Accepted to decided",
+    "effect": "Accepted to first effect",
+    "step": "One effect",
+    "verification": "Verification",
+    "commit": "One durable write",
+}
+TIMES: Final = (
+    (
+        "detect_ms",
+        "Time to detect",
+        "MTTD",
+        "From the sender's start to our receipt, mean of the incidents opened that day.",
+    ),
+    ("acknowledge_ms", "Time to acknowledge", "MTTA", "From our receipt to the first person's word."),
+    ("restore_ms", "Time to restore", "MTTR", "From the sender's start to the end of the last alert."),
+)
+UP_FLOOR_PPM: Final = 900_000  # the scale of uptime begins here, unless a day was worse
+ALL_PPM: Final = 1_000_000
 
 
 async def metrics(visit: Visit) -> Response:
     window = visit.query.get("window", WINDOW)
-    tally, measured, slos = await visit.many(
-        visit.api.get("tally", days=DAYS_SHOWN), visit.api.get("metrics", window=window), visit.api.get("slos")
+    days = WINDOWS.get(window, WINDOWS[WINDOW])
+    pace = visit.query.get("pace", PACE)
+    tally, measured, slos, trend, latency = await visit.many(
+        visit.api.get("tally", days=days),
+        visit.api.get("metrics", window=window),
+        visit.api.get("slos"),
+        visit.api.get("trend", days=days),
+        visit.api.get("latency", window=pace),
     )
     good = sum(tally["runs"].get(status, 0) for status in SUCCESS)
     bad = sum(tally["runs"].get(status, 0) for status in FAILURE)
-    days = [(one["day"], Counter(one["verdicts"])) for one in tally["days"]]
+    verdicts = {one["day"]: Counter(one["verdicts"]) for one in tally["days"]}
+    per_day = [(one["day"], verdicts.get(one["day"], Counter())) for one in trend["items"]]
+    stages = [staged(one, latency["every_ms"], visit.zone) for one in latency["stages"]]
     return visit.page(
         "metrics.html",
         at="metrics",
         title="Metrics",
         answer=answer(good, bad),
+        beneath=beneath(latency),
         tally=tally,
         good=good,
         bad=bad,
-        verdicts=sum((counts for _, counts in days), Counter()),
-        per_day=days,
-        picture=bars(days),
+        verdicts=sum((counts for _, counts in per_day), Counter()),
+        per_day=per_day,
+        picture=decided(per_day),
         statuses=Counter(tally["runs"]),
         services=[figured(one) for one in measured["items"]],
+        strips=[stripped(one, trend["items"]) for one in trend["services"]],
+        strips_of=trend["services_measured"],
         slos=slos["items"],
         window=window,
         windows=WINDOWS,
+        pace=pace,
+        paces=PACES,
+        per=words.per(latency["every_ms"]),
+        stages=stages,
+        trend=trend["items"],
+        plots=plotted(trend["items"]),
     )
+
+
+def staged(stage: Mapping[str, Any], every_ms: int, zone: ZoneInfo) -> dict[str, Any]:
+    """One stage of the pipeline: its figures over the window, its plot, and the same as rows."""
+    points = stage["points"]
+    ticks = [tick(one["at"], every_ms, zone) for one in points]
+    rows = [
+        {
+            "tick": shown,
+            "watched": one["watched"],
+            "count": one["count"],
+            "p50": lasted(one["p50_us"]),
+            "p99": lasted(one["p99_us"]),
+            "longest": lasted(one["max_us"]),
+        }
+        for one, shown in zip(points, ticks, strict=True)
+    ]
+    name = STAGES.get(stage["stage"], stage["stage"])
+    picture = series.lines(
+        (
+            Line(name="99 %", values=tuple(one["p99_us"] for one in points), stroke="var(--ink-3)", dash="3 3"),
+            Line(name="median", values=tuple(one["p50_us"] for one in points), stroke="var(--accent)"),
+        ),
+        [one["watched"] for one in points],
+        ticks,
+        length_text,
+        f"{name}, median and 99 %, over time; the table below has the numbers",
+    )
+    whole = stage["whole"]
+    return {
+        "stage": stage["stage"],
+        "name": name,
+        "what": stage["what"],
+        "count": whole["count"],
+        "p50": lasted(whole["p50_us"]),
+        "p99": lasted(whole["p99_us"]),
+        "picture": picture,
+        "rows": [row for row in rows if row["count"] or not row["watched"]],
+    }
+
+
+def lasted(us: int | None) -> str:
+    return "" if us is None else length_text(us)
+
+
+def tick(at: str, every_ms: int, zone: ZoneInfo) -> str:
+    """The beginning of a stretch in the viewer's zone."""
+    when = instant(at).astimezone(zone)
+    return f"{when:%H:%M}" if every_ms <= 3_600_000 else f"{when.day} {when:%b %H:%M}"
+
+
+def plotted(days: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Success, uptime and the three times, a day at a time."""
+    ticks = [one["day"][5:] for one in days]
+    ran = [one["watched_ms"] > 0 or bool(one["runs"]) or one["incidents"] > 0 for one in days]
+    shares = tuple(one["success_ppm"] for one in days)
+    ups = tuple(one["uptime_ppm"] for one in days)
+    floor = min([UP_FLOOR_PPM, *(value for value in ups if value is not None)])
+    looked = [one["runs"] is not None and seen for one, seen in zip(days, ran, strict=True)]
+    return [
+        {
+            "name": "Repairs that ended verified",
+            "short": "success",
+            "what": "Of those that succeeded, failed or were undone.",
+            "picture": series.lines(
+                (Line(name="verified", values=shares, stroke="var(--accent)"),),
+                looked,
+                ticks,
+                share,
+                "Share of repairs that ended verified, a day at a time",
+                ceiling=ALL_PPM,
+            ),
+        },
+        {
+            "name": "Uptime",
+            "short": "uptime",
+            "what": "Of all services with checks of this node, together.",
+            "picture": series.lines(
+                (Line(name="up", values=ups, stroke="var(--ok)"),),
+                [value is not None for value in ups],
+                ticks,
+                share,
+                "Uptime of the services that are watched, a day at a time",
+                floor=floor,
+                ceiling=ALL_PPM,
+            ),
+        },
+        *(
+            {
+                "name": name,
+                "short": short,
+                "what": what,
+                "picture": series.lines(
+                    (Line(name=short, values=tuple(one[field] for one in days), stroke="var(--ink)"),),
+                    ran,
+                    ticks,
+                    spanned,
+                    f"{name}, a day at a time",
+                ),
+            }
+            for field, name, short, what in TIMES
+        ),
+    ]
+
+
+def share(ppm: int) -> str:
+    return f"{ppm / 10_000:.4g} %"
+
+
+def spanned(ms: int) -> str:
+    return "0" if ms == 0 else length_text(ms * 1_000) if ms < 60_000 else words.span(ms)
+
+
+def stripped(service: Mapping[str, Any], days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    ticks = [one["day"] for one in days]
+    return {**service, "strip": series.cells(service["days"], ticks, share, f"Uptime of {service['name']} by day")}
 
 
 def figured(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,36 +240,32 @@ def answer(good: int, bad: int) -> str:
     return f"{good} of {words.plural(good + bad, 'repair')} ended verified."
 
 
-def bars(days: Sequence[tuple[str, Counter[str]]]) -> Markup | None:
+def beneath(latency: Mapping[str, Any]) -> str:
+    """How quick the node itself is, in one sentence."""
+    decided_ = next(one["whole"] for one in latency["stages"] if one["stage"] == "decided")
+    if not decided_["count"]:
+        return f"No signal led to a decision in the {PACES[latency['window']]}."
+    return (
+        f"In the {PACES[latency['window']]} {words.plural(decided_['count'], 'decision')} followed a signal: "
+        f"half within {length_text(decided_['p50_us'])}, 99 % within {length_text(decided_['p99_us'])}."
+    )
+
+
+def decided(days: Sequence[tuple[str, Counter[str]]]) -> Markup | None:
     """A bar a day, its verdicts stacked; the table beneath says the same."""
-    if not days:
+    if not any(counts.total() for _, counts in days):
         return None
-    most = max(sum(counts.values()) for _, counts in days)
-    height, width, step = 160.0, 760.0, 760.0 / max(10, len(days))
-    parts: list[Markup] = [element("path", d=f"M0 {height:.0f}H{width:.0f}", stroke="var(--line-2)")]
-    for index, (day, counts) in enumerate(days):
-        y = height
-        for verdict, fill in LOOK.items():
-            count = counts[verdict]
-            if count:
-                tall = (height - 18) * count / most
-                y -= tall
-                title = element("title", f"{day}: {count} {words.PAST[verdict].lower()}")
-                parts.append(
-                    element(
-                        "rect",
-                        title,
-                        x=index * step + 4,
-                        y=y,
-                        width=max(2.0, min(42.0, step - 8)),
-                        height=tall,
-                        fill=fill,
-                    )
-                )
-        if len(days) <= 10 or index % 5 == 0:
-            parts.append(text(index * step + 4, height + 16, day[5:], "q"))
-    parts.append(text(0, 10, f"{most}", "q"))
-    return drawing(width, height + 22, parts, "Decisions a day by verdict; the table below has the numbers")
+    return series.bars(
+        tuple(
+            Part(name=words.PAST[verdict].lower(), values=tuple(counts[verdict] for _, counts in days), fill=fill)
+            for verdict, fill in LOOK.items()
+        ),
+        [True] * len(days),
+        [day[5:] for day, _ in days],
+        "Decisions a day by verdict; the table below has the numbers",
+        wide=760.0,
+        high=150.0,
+    )
 
 
 PAGES: Final = (("GET", "/measures", metrics),)

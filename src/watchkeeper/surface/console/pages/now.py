@@ -5,7 +5,9 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from watchkeeper.learn.timing import length_text
 from watchkeeper.surface.console import words
+from watchkeeper.surface.console.draw import traffic as drawn
 from watchkeeper.surface.console.visit import Visit
 from watchkeeper.values import instant, ms_between
 
@@ -17,13 +19,15 @@ LIMITS_SHOWN: Final = 100
 
 async def now(visit: Visit) -> Response:
     verdict = visit.query.get("verdict", "")
-    incidents, waiting, decided, runs, breakers, brakes = await visit.many(
+    incidents, waiting, decided, runs, breakers, brakes, traffic, latency = await visit.many(
         visit.api.get("incidents", state="open", limit=INCIDENTS_SHOWN),
         visit.api.get("approvals", state="pending", limit=100),
         visit.api.get("decisions", verdict=verdict, limit=DECISIONS_SHOWN),
         visit.api.get("runs", limit=DECISIONS_SHOWN * 2),
         visit.api.get("breakers", state="open", limit=LIMITS_SHOWN),
         visit.api.get("brakes", state="open", limit=LIMITS_SHOWN),
+        visit.api.get("traffic", window="1h"),
+        visit.api.get("latency", window="1h"),
     )
     at = visit.status["at"]
     approvals = sorted((timed(one, at) for one in waiting["items"]), key=lambda one: one["left_ms"])
@@ -33,7 +37,7 @@ async def now(visit: Visit) -> Response:
         at="now",
         title="Now",
         answer=answer(found, len(approvals)),
-        beneath=beneath(visit.status, decided["items"]),
+        beneath=beneath(visit.status, decided["items"], traffic["total"]),
         verdict=verdict,
         incidents=found,
         approvals=approvals[:APPROVALS_SHOWN],
@@ -42,7 +46,18 @@ async def now(visit: Visit) -> Response:
         runs={one["decision"]: one for one in runs["items"]},
         limits=in_force(visit.status, breakers["items"], brakes["items"]),
         wrong=visit.status["wrong"],
+        traffic=traffic,
+        signals=drawn.draw(traffic, visit.zone, wide=288.0, high=84.0),
+        signals_said=drawn.said(traffic),
+        looks=drawn.LOOK,
+        quick=quick(latency),
     )
+
+
+def quick(latency: Mapping[str, Any]) -> str:
+    """How long from a signal to its decision, in the last hour; "" when none led to one."""
+    whole = next(one["whole"] for one in latency["stages"] if one["stage"] == "decided")
+    return f"p50 {length_text(whole['p50_us'])}, p99 {length_text(whole['p99_us'])}" if whole["count"] else ""
 
 
 def answer(incidents: Sequence[Mapping[str, Any]], approvals: int) -> str:
@@ -67,9 +82,10 @@ def _clean(name: str) -> str:
     return "".join(shown for _, shown in words.pieces(name, 60))
 
 
-def beneath(status: Mapping[str, Any], decided: Sequence[Mapping[str, Any]]) -> str:
+def beneath(status: Mapping[str, Any], decided: Sequence[Mapping[str, Any]], signals: int) -> str:
     counts = status["counts"]
     said = [
+        f"{words.plural(signals, 'signal')} in the last hour",
         f"{words.plural(counts['alerts'], 'alert')} firing in {words.plural(counts['incidents'], 'open incident')}",
         f"{words.plural(counts['runs'], 'run')} live",
     ]
