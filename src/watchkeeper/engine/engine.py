@@ -46,6 +46,7 @@ from watchkeeper.engine.outputs import Outputs
 from watchkeeper.engine.perform import Leaser, StepPerformer
 from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.programs import PackActions, Programs
+from watchkeeper.engine.recorder import Recorders
 from watchkeeper.engine.records import ChangeRecord, Message, RunRecord, put, read
 from watchkeeper.engine.reminders import Reminders
 from watchkeeper.engine.restoring import held_since
@@ -192,7 +193,10 @@ class Engine:
         self.sayings = Sayings(self.scribe, self.world, self.correlation, self.limits, self.incidents, self.changed)
         self.pipeline.on_said = self.sayings.take
         self.sweeper = Sweeper(self.scribe, clock, self.world, self.correlation)
-        self.silences = Silences(clock, self.world, self.correlation, self.pipeline.now)
+        self.recorders = Recorders(self.scribe, self.world)
+        self.silences = Silences(clock, self.world, self.correlation, self.witnesses, self.recorders, self.pipeline.now)
+        self.pipeline.on_recorded = self.silences.take
+        self.sweeper.spent = self.recorders.spent
         self.erasing = Erasing(self.scribe, clock, self.world, self.sequencer, self.sweeper)
         self.room = RoomWatch(self.scribe, clock, self.world, self.sweeper, self.tell)
         self.intake.refusal = self.room.refusal
@@ -243,6 +247,7 @@ class Engine:
         await self.calendars.configure()
         await self.outbox.load()
         await self._deploys()
+        await self.silences.load(self.taken.all)
         await self.taken.runs()
         self._let_go()
         await self._ended_before()

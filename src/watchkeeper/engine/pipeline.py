@@ -67,6 +67,7 @@ class Pipeline:
         self._scribe, self._world, self._correlation, self._witnesses = scribe, world, correlation, witnesses
         self._reader, self._judge, self._intake = reader, judge, intake
         self.on_beat: Callable[[Signal], tuple[Put, ...]] = lambda _: ()
+        self.on_recorded: Callable[[Delivery, Parsed], tuple[Put, ...]] = lambda _delivery, _parsed: ()
         self.on_said: Callable[[Delivery, Parsed], Awaitable[Parsed]] = _passed_over
         self.turn = asyncio.Lock()
         self._more = asyncio.Event()
@@ -264,6 +265,7 @@ class Pipeline:
         puts: list[Put] = [put(letter) for letter in parsed.dead]
         for letter in parsed.dead:
             self._count("unread", letter.received_at)
+        puts.extend(self.on_recorded(delivery, parsed))
         bumps: set[str] = set()
         changed: dict[str, Alert] = {}
         incidents: dict[str, None] = {}

@@ -10,6 +10,7 @@ from watchkeeper.approve.approval import Approval
 from watchkeeper.approve.people import Grant, Identity, Session, Token
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.correlate.incident import Incident
+from watchkeeper.correlate.muted import Muted
 from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import Decision
 from watchkeeper.decide.target import Untargeted
@@ -22,6 +23,7 @@ from watchkeeper.learn.failover import Failover
 from watchkeeper.learn.looks import Day
 from watchkeeper.learn.standing import Demotion, Standing
 from watchkeeper.ports import Put, Row
+from watchkeeper.signals.recorded import Silence
 from watchkeeper.signals.signal import DeadLetter, Signal
 from watchkeeper.values import Instant, Window
 
@@ -242,6 +244,22 @@ class Heard(Struct, frozen=True, kw_only=True):
     by: str
 
 
+class SilenceRecord(Struct, frozen=True, kw_only=True):
+    """A silence that an event recorder told of; it goes a day after its end. `id` is the source and the silence's own."""
+
+    id: str
+    source: str
+    silence: Silence
+
+
+class RecorderRecord(Struct, frozen=True, kw_only=True):
+    """When the event recorder of a source, `id`, was heard last: by its own clock, as far as that is believed, and by ours."""
+
+    id: str
+    at: Instant
+    heard_at: Instant
+
+
 class ErasureRecord(Struct, frozen=True, kw_only=True):
     """An order of erasure, by its id in the ledger. While `open` it says what is still to go: ids and places, no content."""
 
@@ -367,6 +385,9 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
         lambda x: {"state": _open(x.ended_at is None), "service": x.service, "source": x.source},
     ),
     Heard: ("heard", lambda _: {}),
+    Muted: ("muted", lambda x: {"source": x.source}),
+    SilenceRecord: ("silence", lambda x: {"source": x.source}),
+    RecorderRecord: ("recorder", lambda _: {}),
     ErasureRecord: ("erasure", lambda x: {"state": _open(x.open)}),
     Tombstone: ("tombstone", lambda x: {"kind": x.kind}),
     Swept: ("swept", lambda _: {}),

@@ -1,12 +1,15 @@
 """Silences: what an Alertmanager keeps to itself. It sends nothing of an alert that somebody silenced or that another one
-inhibits, so the node asks for those where the source says how. A suppressed alert is known, shown, and not acted upon.
+inhibits, so the node asks for those where the source says how, and listens to its event recorder where it has one. A
+suppressed alert is known, shown, and not acted upon.
 
-What was last heard counts while it is fresh. When it can no longer be read it is forgotten, and the source's own word counts
-again: an alert that fires and reaches the node is not suppressed.
+The two are one state. What was asked counts for everything that was so until then, what the recorder said later counts
+beside it, and both give the same reason in the same words. What was last heard counts while it is fresh. When nobody says
+anything any more it is forgotten, and the source's own word counts again: an alert that fires and reaches the node is not
+suppressed.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -14,10 +17,17 @@ import structlog
 from msgspec import Struct
 
 from watchkeeper.correlate.correlation import Correlation
+from watchkeeper.correlate.muted import over
 from watchkeeper.engine.clock import Clock
+from watchkeeper.engine.recorder import Documents, Recorders
+from watchkeeper.engine.silence_words import Cause, Causes, sentence
+from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
 from watchkeeper.errors import Malformed, WatchkeeperError
-from watchkeeper.home.settings import SourceSettings
+from watchkeeper.home.settings import SourceKind, SourceSettings
+from watchkeeper.ports import Put
+from watchkeeper.signals.recorded import Because
+from watchkeeper.signals.signal import Delivery, Parsed
 from watchkeeper.values import Instant, Labels, ms_between
 
 log = structlog.get_logger("watchkeeper.silences")
@@ -25,10 +35,12 @@ log = structlog.get_logger("watchkeeper.silences")
 PATH: Final = "/api/v2/alerts?active=false&silenced=true&inhibited=true&unprocessed=false"
 LOOK_S: Final = 1.0
 FRESH_TIMES: Final = 10  # of the source's `every`: for so long what was heard counts while nothing new can be read
+SETTLE_EVERY_MS: Final = 5_000  # so often it is looked whether something that a recorder said is over by time
 SUPPRESSED_MAX: Final = 20_000
-NAMED_MAX: Final = 3
+CAUSES_MAX: Final = 8  # of one alert
 
 Ask = Callable[[str], Awaitable[bytes]]
+Key = tuple[str, str]
 
 
 class Suppressed(Struct, frozen=True, kw_only=True):
@@ -42,68 +54,206 @@ class Suppressed(Struct, frozen=True, kw_only=True):
     alert: str = ""
 
 
+class _Told(Struct, frozen=True):
+    """What Alertmanager answers of one alert."""
+
+    labels: Labels
+    causes: Causes
+
+
+class _Answer(Struct, frozen=True):
+    """Everything that was suppressed when it was asked. `whole` is False when it named more than is read."""
+
+    asked_at: Instant
+    found: dict[str, _Told]
+    whole: bool
+
+
 class Silences:
     """`ask` gets a document from an address that the settings declare; None: this node asks nobody."""
 
-    def __init__(self, clock: Clock, world: World, correlation: Correlation, judge: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        world: World,
+        correlation: Correlation,
+        witnesses: Witnesses,
+        recorders: Recorders,
+        judge: Callable[[str, str], None],
+    ) -> None:
         self._clock, self._world, self._correlation, self._judge = clock, world, correlation, judge
+        self._witnesses, self.recorders = witnesses, recorders
         self.ask: Ask | None = None
         self.failing: dict[str, str] = {}
-        self._heard: dict[str, tuple[Instant, dict[tuple[str, str], Suppressed]]] = {}
+        self._heard: dict[str, _Answer] = {}
         self._due_ms: dict[str, int] = {}
+        self._found: dict[Key, Suppressed] = {}
+        self._settle_ms = 0
 
     async def work(self) -> None:
         while True:
             await self.look()
             await asyncio.sleep(LOOK_S)
 
+    async def load(self, documents: Documents) -> None:
+        """What recorders said before this process began. Judged by nobody yet: at a start every alert is."""
+        await self.recorders.load(documents)
+        self._settle_all(judged=False)
+
+    def take(self, delivery: Delivery, parsed: Parsed) -> tuple[Put, ...]:
+        """What a recorder said, in the commit that takes its delivery."""
+        if parsed.recorded is None:
+            return ()
+        if not parsed.dead:
+            self.recorders.spend(delivery.id, delivery.received_at)
+        said = self.recorders.take(delivery.source, parsed.recorded, delivery.received_at)
+        settings = self._world.configuration.settings.sources.get(delivery.source)
+        if said.fingerprints is None:
+            self._settle_all()
+        elif settings is not None:
+            self._settle({(settings.source.group, each) for each in said.fingerprints})
+        return said.puts
+
     async def look(self) -> None:
         """Ask every source whose time has come; what changed is judged afresh."""
         now_ms = self._clock.monotonic_ms()
-        asked = {name: each for name, each in self._world.configuration.settings.sources.items() if each.api}
+        asked = {name: each for name, each in self._sources() if each.api}
+        turned = False
         for name, settings in asked.items():
             if self.ask is not None and now_ms >= self._due_ms.get(name, 0):
                 self._due_ms[name] = now_ms + settings.every_ms
                 await self._look(name, settings, self.ask)
+                turned = True
         for name in [name for name in self._heard if name not in asked]:
             del self._heard[name]
-        self._settle()
+            turned = True
+        await self.recorders.sweep(now_ms)
+        if turned or now_ms >= self._settle_ms:
+            self._settle_ms = now_ms + SETTLE_EVERY_MS
+            self._settle_all()
+
+    def _sources(self) -> Iterable[tuple[str, SourceSettings]]:
+        sources = self._world.configuration.settings.sources.items()
+        return [(name, each) for name, each in sources if each.kind is SourceKind.ALERTMANAGER]
 
     async def _look(self, name: str, settings: SourceSettings, ask: Ask) -> None:
+        asked_at = self._clock.now()
         try:
             body = await ask(f"{settings.api.rstrip('/')}{PATH}")
-            self._heard[name] = (self._clock.now(), _read(name, settings.source.group, body))
+            self._heard[name] = _read(asked_at, body)
             self.failing.pop(name, None)
         except (WatchkeeperError, msgspec.DecodeError, UnicodeDecodeError) as failed:
             if name not in self.failing:
                 log.warning("silences cannot be read", source=name, why=str(failed))
             self.failing[name] = str(failed)
-            at = self._heard.get(name, (self._clock.now(), {}))[0]
-            if ms_between(at, self._clock.now()) > FRESH_TIMES * settings.every_ms:
-                self._heard.pop(name, None)
+            before = self._heard.get(name)
+            if before is not None and ms_between(before.asked_at, self._clock.now()) > FRESH_TIMES * settings.every_ms:
+                del self._heard[name]
 
-    def _settle(self) -> None:
-        """What the world shows, and the alerts that turn by it."""
-        after = {key: each.why for _, found in self._heard.values() for key, each in found.items()}
-        before = self._world.suppressed
-        if after == before:
-            return
-        self._world.suppressed = after
-        for alert in tuple(self._correlation.alerts()):
-            key = (alert.group, alert.fingerprint)
-            if (key in before) != (key in after):
-                self._judge(alert.id, "it is suppressed at its source" if key in after else "it is suppressed no more")
+    # What stands.
+
+    def _settle_all(self, *, judged: bool = True) -> None:
+        keys = set(self._found)
+        for name, settings in self._sources():
+            heard = self._heard.get(name)
+            of_source = {*(heard.found if heard is not None else ()), *self.recorders.fingerprints(name)}
+            keys.update((settings.source.group, each) for each in of_source)
+        self._settle(keys, judged=judged)
+
+    def _settle(self, keys: Iterable[Key], *, judged: bool = True) -> None:
+        """What the world shows of these, and the alerts that turn by it."""
+        now = self._clock.now()
+        for key in keys:
+            before, after = self._found.get(key), self._suppressed(key, now)
+            if after == before:
+                continue
+            if after is None:
+                del self._found[key]
+                self._world.suppressed.pop(key, None)
+            else:
+                self._found[key] = after
+                self._world.suppressed[key] = after.why
+            if judged and (before is None) != (after is None):
+                because = "it is suppressed no more" if after is None else "it is suppressed at its source"
+                for alert in self._witnesses.episodes(*key):
+                    self._judge(alert.id, because)
+
+    def _suppressed(self, key: Key, now: Instant) -> Suppressed | None:
+        """By the first of the sources of the group that keeps it to itself."""
+        group, fingerprint = key
+        for name, settings in self._sources():
+            if settings.source.group != group:
+                continue
+            heard = self._heard.get(name)
+            told = heard.found.get(fingerprint) if heard is not None else None
+            causes = self._causes(name, fingerprint, heard, told, now)
+            if causes is None:
+                continue
+            labels = told.labels if told is not None else self.recorders.labels(name, fingerprint)
+            why = sentence(name, causes, self.recorders.silences(name), self._named(group))
+            return Suppressed(source=name, group=group, fingerprint=fingerprint, labels=labels, why=why)
+        return None
+
+    def _causes(
+        self, name: str, fingerprint: str, heard: _Answer | None, told: _Told | None, now: Instant
+    ) -> Causes | None:
+        """None: this source does not suppress it."""
+        rules = {(each.because, each.name): each.rule for each in self.recorders.known(name, fingerprint)}
+        found: dict[Cause, None] = {}
+        suppressed = False
+        if heard is not None and told is not None:
+            silences = self.recorders.silences(name)
+            left = [each for each in told.causes if not over(each.because, each.name, silences, now)]
+            if (left or not told.causes) and not self.recorders.resolved_since(name, fingerprint, heard.asked_at):
+                suppressed = True
+                named = [Cause(each.because, each.name, rules.get((each.because, each.name), "")) for each in left]
+                found.update(dict.fromkeys(named))
+        since = heard.asked_at if heard is not None and heard.whole else None
+        for reason in self.recorders.standing(name, fingerprint, now, since):
+            suppressed = True
+            found[Cause(reason.because, reason.name, reason.rule)] = None
+        return tuple(sorted(found)) if suppressed else None
+
+    def _named(self, group: str) -> Callable[[str], str]:
+        def name_of(fingerprint: str) -> str:
+            episodes = self._witnesses.episodes(group, fingerprint)
+            return episodes[-1].labels.get("alertname", "") if episodes else ""
+
+        return name_of
+
+    # What people read.
 
     def listed(self) -> tuple[Suppressed, ...]:
         """Everything that is suppressed now, also what never reached this node."""
         ours = {(alert.group, alert.fingerprint): alert.id for alert in self._correlation.alerts()}
-        found = [each for _, heard in self._heard.values() for each in heard.values()]
         return tuple(
-            msgspec.structs.replace(each, alert=ours.get((each.group, each.fingerprint), "")) for each in found
+            msgspec.structs.replace(each, alert=ours.get((each.group, each.fingerprint), ""))
+            for each in self._found.values()
         )
 
+    def sources(self) -> tuple[dict[str, Any], ...]:
+        """Who says what is suppressed: each Alertmanager that is asked, or whose recorder was ever heard."""
+        now = self._clock.now()
+        found: list[dict[str, Any]] = []
+        for name, settings in self._sources():
+            heard, recorder = self._heard.get(name), self.recorders.view(name, now)
+            if not settings.api and recorder is None:
+                continue
+            found.append(
+                {
+                    "source": name,
+                    "group": settings.source.group,
+                    "asked": bool(settings.api),
+                    "asked_at": heard.asked_at if heard is not None else None,
+                    "failing": self.failing.get(name, "") if settings.api else "",
+                    "recorder": recorder,
+                    "suppressed": sum(each.source == name for each in self._found.values()),
+                }
+            )
+        return tuple(found)
 
-def _read(name: str, group: str, body: bytes) -> dict[tuple[str, str], Suppressed]:
+
+def _read(asked_at: Instant, body: bytes) -> _Answer:
     """Raises Malformed for what is no list of alerts. An element that cannot be read is passed over: it suppresses nothing.
 
     Source: Alertmanager's API, version 2 (`gettableAlerts`).
@@ -111,7 +261,7 @@ def _read(name: str, group: str, body: bytes) -> dict[tuple[str, str], Suppresse
     found: Any = msgspec.json.decode(body)
     if not isinstance(found, list):
         raise Malformed("", "the answer is no list of alerts")
-    suppressed: dict[tuple[str, str], Suppressed] = {}
+    suppressed: dict[str, _Told] = {}
     for each in found[:SUPPRESSED_MAX]:
         status = each.get("status") if isinstance(each, dict) else None
         fingerprint = each.get("fingerprint") if isinstance(each, dict) else None
@@ -119,16 +269,14 @@ def _read(name: str, group: str, body: bytes) -> dict[tuple[str, str], Suppresse
             continue
         labels = each.get("labels")
         kept = {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
-        suppressed[group, fingerprint] = Suppressed(
-            source=name, group=group, fingerprint=fingerprint, labels=kept, why=_why(name, status)
-        )
-    return suppressed
+        suppressed[fingerprint] = _Told(kept, _causes_of(status))
+    return _Answer(asked_at, suppressed, len(found) <= SUPPRESSED_MAX)
 
 
-def _why(name: str, status: dict[str, Any]) -> str:
-    for field, word in (("silencedBy", "silenced"), ("inhibitedBy", "inhibited")):
+def _causes_of(status: dict[str, Any]) -> Causes:
+    found: list[Cause] = []
+    for field, because in (("silencedBy", Because.SILENCED), ("inhibitedBy", Because.INHIBITED)):
         by = status.get(field)
-        if isinstance(by, list) and by:
-            named = ", ".join(str(each)[:40] for each in by[:NAMED_MAX])
-            return f"it is {word} in {name} by {named}"
-    return f"it is suppressed in {name}"
+        if isinstance(by, list):
+            found.extend(Cause(because, str(each)[:64]) for each in by[:CAUSES_MAX])
+    return tuple(found)

@@ -7,6 +7,7 @@ Swept twice or interrupted anywhere, it comes to the same: what is left is found
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -53,6 +54,7 @@ class Sweeper:
         self._turn = asyncio.Lock()
         self.swept_at: Instant | None = None
         self.gone: Counter[str] = Counter()
+        self.spent: Callable[[], Mapping[str, Instant]] = dict  # deliveries of which everything is kept by itself
 
     @property
     def _retention(self) -> Retention:
@@ -80,6 +82,7 @@ class Sweeper:
     async def _everything(self, now: Instant, retention: Retention) -> None:
         needed = await self.needed(after_ms(now, -retention.signals_ms))
         await self._deliveries(now, retention)
+        await self._spent(now)
         await self._outputs(after_ms(now, -retention.outputs_ms), needed, "retention.outputs", retention.outputs_ms)
         for kind in SWEPT:
             span_ms = keep_ms(retention, kind)
@@ -207,6 +210,18 @@ class Sweeper:
             commit = Commit(at=now, puts=tombstones)
             await self._forget(Forget(commit=commit, deliveries=tuple(each.id for each in found)))
             self.gone["delivery"] += len(found)
+            await asyncio.sleep(PAUSE_S)
+
+    async def _spent(self, now: Instant) -> None:
+        """What an event recorder said again and again is state, and its bytes are as many as its alerts: they go early."""
+        left = list(self.spent().items())
+        while left:
+            batch, left = left[:BATCH_ROWS_MAX], left[BATCH_ROWS_MAX:]
+            days = {"delivery": Counter(day_of(at) for _, at in batch)}
+            tombstones = await self._tombstones(days, now, "what it said is kept by itself", int(EVERY_S * 1000))
+            commit = Commit(at=now, puts=tombstones)
+            await self._forget(Forget(commit=commit, deliveries=tuple(identity for identity, _ in batch)))
+            self.gone["delivery"] += len(batch)
             await asyncio.sleep(PAUSE_S)
 
     # Outputs of steps stand in journals, which stay: the events keep their place, and say that the output went.

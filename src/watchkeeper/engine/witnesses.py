@@ -128,6 +128,10 @@ class Witnesses:
         until_at = self._saw.get((alert.source, alert.labels.get("probe", "")))
         return until_at is not None and now <= until_at
 
+    def episodes(self, group: str, fingerprint: str) -> tuple[Alert, ...]:
+        """What is known of one fingerprint, oldest first."""
+        return tuple(self._episodes.get((group, fingerprint), {}).values())
+
     def flapping(self, alert: Alert, now: Instant) -> str:
         episodes = self._episodes.get((alert.group, alert.fingerprint))
         if len(episodes or ()) * TRANSITIONS_EACH < TRANSITIONS_MAX:

@@ -40,6 +40,7 @@ STALE_DEFAULT_MS: Final = 5 * 3_600_000
 WEEK_MS: Final = 7 * 86_400_000
 HOLD_FOR_MOST_MS: Final = 8 * 3_600_000  # an acknowledgement holds at most so long without a fresh act
 DEPLOY_WITHIN_MOST_MS: Final = 86_400_000
+GROUP_INTERVAL_MOST_MS: Final = 86_400_000
 LATE_MOST_MS: Final = 86_400_000  # SNS tries again for hours
 _API: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s?#]*)?")
 _TOPIC: Final = re.compile(r"arn:aws(?:-[a-z]+)*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?")
@@ -135,7 +136,10 @@ def _more(settings: SourceSettings, fields: Fields) -> SourceSettings:
         case SourceKind.ALERTMANAGER:
             api = fields.text("api", pattern=_API, expected="an address such as http://alertmanager:9093")
             every_ms = fields.duration("every", default=settings.every_ms, least=1_000, most=3_600_000)
-            return replace(settings, api=api, every_ms=every_ms)
+            again_ms = fields.duration(
+                "group_interval", default=settings.group_interval_ms, least=1_000, most=GROUP_INTERVAL_MOST_MS
+            )
+            return replace(settings, api=api, every_ms=every_ms, group_interval_ms=again_ms)
         case _:
             return settings
 

@@ -165,6 +165,7 @@ def _source() -> Schema:
             "workflows": {"type": "array", "items": _TEXT},
             "api": _TEXT,
             "every": _DURATION,
+            "group_interval": _DURATION,
         },
         ("kind",),
     )

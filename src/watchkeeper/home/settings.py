@@ -116,7 +116,8 @@ class SourceSettings(Struct, frozen=True, kw_only=True):
 
     `services`: the sender's name of a thing -> the entity it means. `topics`: SNS topics that may send. `hold_for_ms`: how
     long an acknowledgement holds. `deploy_within_ms`: how long a deploy is announced to take; None: it announces no end.
-    `api`: the address of an Alertmanager that is asked every `every_ms` for what it suppresses.
+    `api`: the address of an Alertmanager that is asked every `every_ms` for what it suppresses. `group_interval_ms`: the
+    longest `group_interval` of its routes, so often its event recorder says again what is muted.
     """
 
     kind: SourceKind
@@ -134,6 +135,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True):
     workflows: tuple[str, ...] = ()
     api: str = ""
     every_ms: int = 30_000
+    group_interval_ms: int = 300_000
 
 
 class Route(Struct, frozen=True, kw_only=True):

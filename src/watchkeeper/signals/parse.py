@@ -5,6 +5,7 @@ In: a stored `Delivery` and the `Source` it came from. Out: `Parsed`. Pure: taki
 
 from watchkeeper.errors import Malformed
 from watchkeeper.signals.alertmanager import parse_alertmanager
+from watchkeeper.signals.alertmanager_events import parse_alertmanager_events
 from watchkeeper.signals.beat import parse_beat
 from watchkeeper.signals.cloudevents import parse_cloudevents
 from watchkeeper.signals.generic import Mapping, parse_generic
@@ -20,6 +21,8 @@ def parse(delivery: Delivery, source: Source, mapping: Mapping | None = None) ->
     match delivery.format:
         case "alertmanager" | "grafana":
             return parse_alertmanager(delivery, source)
+        case "alertmanager-events":
+            return parse_alertmanager_events(delivery, source)
         case "cloudevents":
             return parse_cloudevents(delivery, source)
         case "generic":

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from watchkeeper.signals.recorded import Recorded
 from watchkeeper.signals.said import Acknowledgement, Change
 from watchkeeper.values import Instant, Labels
 
@@ -120,3 +121,4 @@ class Parsed(Struct, frozen=True, kw_only=True):
     dead: tuple[DeadLetter, ...] = ()
     changes: tuple[Change, ...] = ()
     acknowledgements: tuple[Acknowledgement, ...] = ()
+    recorded: Recorded | None = None

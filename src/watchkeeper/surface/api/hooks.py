@@ -30,7 +30,12 @@ PREFIX: Final = "/hooks/"
 BODY_WITHIN_S: Final = 30.0  # a sender that takes longer is let go
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024 - 65_536  # what one row of any store holds, whatever the settings allow
 FORMATS: Final = {"alertmanager": "alertmanager", "grafana": "grafana", "cloudevents": "cloudevents"}
-OWN: Final = {"sns": SourceKind.SNS, "pagerduty": SourceKind.PAGERDUTY, "github": SourceKind.GITHUB}
+OWN: Final = {
+    "alertmanager-events": SourceKind.ALERTMANAGER,
+    "sns": SourceKind.SNS,
+    "pagerduty": SourceKind.PAGERDUTY,
+    "github": SourceKind.GITHUB,
+}
 NAMED: Final = {"generic": "generic", "heartbeat": "beat"}
 _BATCHES: Final = frozenset({SourceKind.ALERTMANAGER, SourceKind.GRAFANA, SourceKind.CLOUDEVENTS})
 _EMPTY_BEAT: Final = b"{}"
@@ -177,6 +182,9 @@ def _readable(format_: str, headers: Mapping[str, str], body: bytes) -> None:
                 _batch.decode(body)
             except _UNREADABLE as wrong:
                 raise Malformed("", f"the body is no batch of alerts: {wrong}") from wrong
+        case "alertmanager-events":
+            if not is_json(body) or body.lstrip()[:1] not in {b"{", b"["}:
+                raise Malformed("", "the body is no event of Alertmanager's recorder, and no array of them")
         case "cloudevents":
             content = headers.get("content-type", "").partition(";")[0].strip().lower()
             binary = "ce-id" in headers or "ce-specversion" in headers

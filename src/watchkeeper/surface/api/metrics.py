@@ -93,6 +93,13 @@ class Metrics:
         for view in engine.calendars.views():
             calendars[view["state"]] += 1
         yield _labelled("calendars", "Calendars, by what they say now.", "state", calendars)
+        yield _gauge("suppressed", "Alerts that their source keeps to itself.", len(world.suppressed))
+        recorded = CounterMetricFamily(
+            f"{PREFIX}_recorder_events", "Events of Alertmanagers' event recorders, to this process.", labels=["event"]
+        )
+        for kind, count in sorted(engine.recorders.counts().items()):
+            recorded.add_metric([kind], count)
+        yield recorded
         yield _gauge("ledger_entries", "Entries in the tree.", await store.tree_size())
         yield _gauge("ledger_entries_pending", "Entries not in the tree yet.", len(await store.pending_entries()))
         yield _gauge("store_bytes", "Size of the store.", await store.size_bytes())

@@ -45,6 +45,12 @@ async def suppressed(node: Here) -> Response:
     return answer(Listed(items=node.engine.silences.listed()))
 
 
+@family.get("/suppressed/sources", Listed)
+async def suppressed_sources(node: Here) -> Response:
+    """Who says what is suppressed: when each Alertmanager was asked last, and when its event recorder was heard last."""
+    return answer(Listed(items=node.engine.silences.sources()))
+
+
 @family.get("/alerts/{identity}", Alert)
 async def alert(node: Here, identity: str) -> Response:
     return answer(await node.reading.alert(identity))

@@ -229,12 +229,17 @@ def alerts(
 
 
 def _suppressed(*, json: bool) -> int:
-    found = here().client().get("/suppressed")["items"]
+    client = here().client()
+    found = client.get("/suppressed")["items"]
     if json:
         as_json(found)
         return Exit.DONE
+    sources = client.get("/suppressed/sources")["items"]
     if not found:
-        return nothing("Nothing is suppressed", {}, "It is asked of sources with an 'api:' in watchkeeper.yaml.")
+        hint = "It is asked of sources with an 'api:' in watchkeeper.yaml, or said by their event recorder."
+        nothing("Nothing is suppressed", {}, "" if sources else hint)
+        _who_says_so(sources)
+        return Exit.DONE
     table(
         (Column(name="alert"), Column(name="name", flex=True), Column(name="source"), Column(name="why", flex=True)),
         [
@@ -247,7 +252,28 @@ def _suppressed(*, json: bool) -> int:
             for each in found
         ],
     )
+    _who_says_so(sources)
     return Exit.DONE
+
+
+def _who_says_so(sources: list[dict[str, Any]]) -> None:
+    """A line for each Alertmanager: how fresh its word is, and what to do where it is not."""
+    if sources:
+        say()
+    for each in sources:
+        lines: list[str] = []
+        if each["asked"]:
+            asked = f"asked {at(each['asked_at'])}" if each["asked_at"] else "not answered yet"
+            lines.append(f"its API cannot be read: {safe(each['failing'])}" if each["failing"] else asked)
+        if recorder := each["recorder"]:
+            lines.append(f"its recorder was heard {at(recorder['heard_at'])}")
+            if recorder["quiet"]:
+                lines.append("and is quiet: either nothing happens there, or its events do not arrive")
+            if recorder["distrusted"]:
+                lines.append(f"{count(recorder['distrusted'], 'event')} with a time more than 5 min off: set its clock")
+            if recorder["not_kept"]:
+                lines.append(f"{count(recorder['not_kept'], 'event')} of more alerts or silences than are kept")
+        wrapped(f"{safe(each['source'])}: {', '.join(lines)}")
 
 
 def decisions(
