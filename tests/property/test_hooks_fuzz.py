@@ -11,6 +11,7 @@ from served import HOME, SECRETS, SETTINGS, Served, alerts, basic, signed
 PATHS = st.sampled_from(
     [
         "alertmanager",
+        "alertmanager-events",
         "grafana",
         "cloudevents",
         "generic/jobs",

@@ -102,7 +102,7 @@ def standing(
             return False
         if found.sent_at is not None and ms_between(reason.at, found.sent_at) >= group_interval_ms:
             return False
-        if since is not None and reason.seen_at <= since:
+        if since is not None and reason.seen_at < since:  # at the same instant nobody knows, so it holds
             return False
         lost = ms_between(reason.at, recorder_at) >= LOST_TIMES * group_interval_ms
         quiet = ms_between(reason.seen_at, now) >= QUIET_TIMES * group_interval_ms
