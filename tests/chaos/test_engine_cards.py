@@ -102,6 +102,45 @@ def test_an_empty_list_is_never_everything_and_a_strange_one_is_refused():
     play(scene, Stage(fleet(1)))
 
 
+def test_an_answer_with_the_digest_of_the_card_is_for_all_of_it_or_for_nothing():
+    async def scene(stage: Stage) -> None:
+        await ask(stage, 0, 3)
+        card = only(stage)
+        first, second, third = card.approvals
+        one = await stage.on.groups.answer(
+            ALICE, card.id, Verb.REJECT, {first: card.bindings[first]}, "not this one", emergency=False
+        )
+        assert isinstance(one, GroupAnswer)
+        await ask(stage, 3, 4)  # one joins, one went: what was read is another card by now
+        shown = {**card.bindings, third: "read of something else"}
+        found = await stage.on.groups.answer(
+            ALICE, card.id, Verb.APPROVE, shown, "go", emergency=False, digest=card.digest
+        )
+        assert isinstance(found, No)
+        assert found.status == 409
+        assert found.detail.startswith("Nothing was approved: the card changed since it was read (1 request joined, ")
+        (joined,) = found.more["joined"]
+        assert joined in only(stage).approvals
+        assert [(each["approval"], each["state"]) for each in found.more["gone"]] == [(first, "rejected")]
+        assert found.more["gone"][0]["why"] == "alice rejected it."
+        assert found.more["changed"] == [third]
+        assert {each.id: each.state for each in await stage.approvals()}[second] is State.PENDING
+        now = only(stage)
+        done = await stage.on.groups.answer(
+            ALICE, now.id, Verb.APPROVE, dict(now.bindings), "go", emergency=False, digest=now.digest
+        )
+        assert isinstance(done, GroupAnswer)
+        assert len(done.answered) == 3
+        late = await stage.on.groups.answer(
+            ALICE, now.id, Verb.APPROVE, dict(now.bindings), "go", emergency=False, digest=now.digest
+        )
+        assert isinstance(late, No)
+        assert (late.status, len(late.more["gone"])) == (409, 3)
+        assert "no request of the card waits any more" in late.detail
+
+    play(scene, Stage(fleet(4)))
+
+
 def test_a_no_to_a_card_ends_all_that_was_shown():
     async def scene(stage: Stage) -> None:
         await ask(stage, 0, 3)

@@ -186,7 +186,7 @@ class Engine:
             self.pipeline.now,
             lambda: sum(1 for each in self.identities.identities.values() if each.human),
         )
-        self.groups = GroupAnswers(self.world, self.steering)
+        self.groups = GroupAnswers(self.world, self.steering, store)
         self.watching = Watching(self.scribe, self.world, self.pipeline, prober, self.measuring, self.witnesses)
         self.incidents = Incidents(self.scribe, self.correlation, self.tell)
         self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files, aside)

@@ -21,6 +21,7 @@ from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.decide.explain import explain, near_misses
 from watchkeeper.engine.answer import No, invalid, missing
 from watchkeeper.engine.engine import Engine
+from watchkeeper.engine.foreseeing import foreseen
 from watchkeeper.engine.intake import SignalReader
 from watchkeeper.engine.records import ChangeRecord, Message, RunRecord, Waiting, kind_of, read
 from watchkeeper.engine.retention import absent
@@ -313,7 +314,7 @@ class Reader:
         return Listed(items=tuple(approval_view(read(row, Approval)) for row in page.items), next=page.next)
 
     async def approval(self, identity: str) -> View | No:
-        """The card: what is asked, what exactly would be done, and the digest that an answer must carry."""
+        """The card: what is asked, what exactly would be done (`does`, a target), and the digest that an answer must carry."""
         found = self._engine.world.approvals.get(identity) or await self._get(Approval, identity)
         if found is None:
             return missing("approval", identity)
@@ -325,6 +326,7 @@ class Reader:
             runbook = self._engine.world.configuration.rulebook.runbooks.get(decision.runbook)
             if runbook is not None:
                 card["risk"] = runbook.risk.value
+                card["does"] = foreseen(self._engine, decision)
                 card["steps"] = [
                     {"id": step.id, "kind": step.kind.value, "do": step.call.action if step.call else ""}
                     for step in runbook.steps

@@ -19,11 +19,14 @@ family = Family("cards")
 
 
 class CardAnswer(Body):
-    """`shown`: each request that was displayed, with the digest that was displayed of it."""
+    """`shown`: each request that was displayed, with the digest that was displayed of it. `digest`: that of the card; with
+    it a card that changed since is answered with 409, what moved is named, and nothing is answered.
+    """
 
     shown: Annotated[dict[Word, Word], Field(max_length=SHOWN_MAX)]
     comment: Text = ""
     emergency: bool = False
+    digest: Word = ""
 
 
 @family.get("/cards", Listed)
@@ -44,14 +47,15 @@ async def cards(
 
 
 @family.get("/cards/{identity}")
-async def card(node: Here, identity: str) -> Response:
+async def card(node: Here, identity: str, requests: Annotated[int, Query(ge=1, le=SHOWN_MAX)] = SHOWN_MAX) -> Response:
+    """One card with its requests in full, those that end first at the front, at most `requests` of them."""
     found = node.engine.groups.card(identity)
     if isinstance(found, No):
         return answer(found)
     held = {approval for desk in node.engine.groups.desks() for approval in desk.withheld}
-    requests = [await node.reading.approval(each) for each in found.approvals]
+    shown = [await node.reading.approval(each) for each in found.approvals[:requests]]
     view = card_view(found, withheld=bool(held & set(found.approvals)))
-    return answer({**view, "approvals": [each for each in requests if not isinstance(each, No)]})
+    return answer({**view, "approvals": [each for each in shown if not isinstance(each, No)]})
 
 
 @family.post("/cards/{identity}/approve", Verb.APPROVE, GroupAnswer)
@@ -60,7 +64,7 @@ async def approve(node: Here, actor: Who, identity: str, body: CardAnswer) -> Re
         return answer(denied(refused.reason))
     return answer(
         await node.engine.groups.answer(
-            actor, identity, Verb.APPROVE, body.shown, body.comment, emergency=body.emergency
+            actor, identity, Verb.APPROVE, body.shown, body.comment, emergency=body.emergency, digest=body.digest
         )
     )
 
@@ -68,5 +72,7 @@ async def approve(node: Here, actor: Who, identity: str, body: CardAnswer) -> Re
 @family.post("/cards/{identity}/reject", Verb.REJECT, GroupAnswer)
 async def reject(node: Here, actor: Who, identity: str, body: CardAnswer) -> Response:
     return answer(
-        await node.engine.groups.answer(actor, identity, Verb.REJECT, body.shown, body.comment, emergency=False)
+        await node.engine.groups.answer(
+            actor, identity, Verb.REJECT, body.shown, body.comment, emergency=False, digest=body.digest
+        )
     )

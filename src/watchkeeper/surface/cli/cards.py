@@ -24,10 +24,11 @@ from watchkeeper.surface.cli.words import (
     wrapped,
 )
 from watchkeeper.surface.cli.yes import sure
-from watchkeeper.surface.client import segment
+from watchkeeper.surface.client import Problem, segment
 
 PREFIX: str = "crd"
 CARDS_READ_MAX: int = 10_000
+MOVED: int = 409
 REQUESTS_SHOWN: int = 50  # in a terminal; a card with more is answered by a script, which has seen them all
 
 
@@ -108,7 +109,15 @@ def answer(verb: str, text: str, comment: str, *, emergency: bool, yes: bool, di
             tell("Nothing was answered.")
             return Exit.NO
     body: dict[str, Any] = {"shown": shown, "comment": comment, **({"emergency": True} if emergency else {})}
-    done = client.post(f"/cards/{segment(identity)}/{verb}", body)
+    if digest:
+        body["digest"] = digest  # the node compares it too: nothing can join between the look and the answer
+    try:
+        done = client.post(f"/cards/{segment(identity)}/{verb}", body)
+    except Problem as problem:
+        if problem.status != MOVED or "joined" not in problem.more:
+            raise
+        _moved(problem.more)
+        raise Ends(Exit.NO, f"{problem.detail} 'wk approvals cards' lists what waits") from problem
     code = Exit.NO if done["refused"] else Exit.DONE
     if json:
         as_json(done)
@@ -122,6 +131,16 @@ def answer(verb: str, text: str, comment: str, *, emergency: bool, yes: bool, di
     if done["not_shown"]:
         wrapped(f"{count(len(done['not_shown']), 'request')} joined the card meanwhile and waits: wk approvals cards")
     return code
+
+
+def _moved(more: dict[str, Any]) -> None:
+    """What a card holds beside what was read of it."""
+    for each in more.get("joined") or ():
+        wrapped(f"joined   {short(each)}", "      ", first="  - ")
+    for each in more.get("changed") or ():
+        wrapped(f"changed  {short(each)}", "      ", first="  - ")
+    for each in more.get("gone") or ():
+        wrapped(safe(f"went     {short(each['approval'])}: {each['why']}"), "      ", first="  - ")
 
 
 def _show(found: dict[str, Any]) -> None:
