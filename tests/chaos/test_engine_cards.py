@@ -123,7 +123,7 @@ def test_an_answer_with_the_digest_of_the_card_is_for_all_of_it_or_for_nothing()
         assert joined in only(stage).approvals
         assert [(each["approval"], each["state"]) for each in found.more["gone"]] == [(first, "rejected")]
         assert found.more["gone"][0]["why"] == "alice rejected it."
-        assert found.more["changed"] == [third]
+        assert found.more["changed"] == (third,)
         assert {each.id: each.state for each in await stage.approvals()}[second] is State.PENDING
         now = only(stage)
         done = await stage.on.groups.answer(

@@ -302,7 +302,7 @@ async def test_an_approval_is_given_for_what_was_shown_and_a_changed_one_says_so
         await fired(found, "Down")
         name = await waiting(found)
         page = await found.see(f"/approvals/{name}")
-        assert "Approve 1 target" in page
+        assert "Approve 1 service" in page
         assert "Bound to what you see." in page
         digest = re.search(r'name="digest" value="([0-9a-f]+)"', page).group(1)
         answer = await found.send(f"/approvals/{name}/approve", digest="0" * len(digest))
@@ -322,7 +322,7 @@ async def test_a_viewer_sees_no_button_and_may_press_none():
         await fired(found, "Down")
         name = await waiting(found)
         page = await found.see(f"/approvals/{name}")
-        assert "Approve 1 target" not in page
+        assert "Approve 1 service" not in page
         assert "you need the role approver" in page
         digest = found.node.engine.world.approvals[name].binding
         answer = await found.send(f"/approvals/{name}/approve", digest=digest)

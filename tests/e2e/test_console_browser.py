@@ -125,7 +125,7 @@ async def test_a_person_watches_approves_and_stops_from_the_page(tmp_path):
             await page.get_by_role("link", name="Review", exact=True).click()
             await expect(page.get_by_text("Bound to what you see.")).to_be_visible()
             await page.get_by_placeholder("Comment for the timeline").fill("the others serve")
-            await page.get_by_role("button", name="Approve 1 target").click()
+            await page.get_by_role("button", name="Approve 1 instance").click()
             await expect(page.get_by_text("Your yes is recorded.")).to_be_visible()
 
             # The repair happens, and its page follows it to the verified end.

@@ -92,12 +92,12 @@ class GroupAnswers:
             return card
         answered: list[tuple[str, str]] = []
         refused: list[Refusal] = []
-        for approval, digest in shown.items():
+        for approval, binding in shown.items():
             if approval not in card.bindings:
                 why = "It does not wait in this card any more: it was answered, lapsed, or is of another one."
                 refused.append(Refusal(approval=approval, status=409, detail=why))
                 continue
-            found = await self._one(actor, approval, verb, digest, comment, emergency=emergency)
+            found = await self._one(actor, approval, verb, binding, comment, emergency=emergency)
             if isinstance(found, No):
                 refused.append(Refusal(approval=approval, status=found.status, detail=found.detail))
             else:

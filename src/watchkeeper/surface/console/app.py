@@ -27,6 +27,7 @@ from watchkeeper.surface.console.call import UNSIGNED, Refused
 from watchkeeper.surface.console.pages import (
     alerts,
     approvals,
+    cards,
     decisions,
     incidents,
     ledger,
@@ -68,6 +69,7 @@ PAGES: Final = (
     *alerts.PAGES,
     *decisions.PAGES,
     *approvals.PAGES,
+    *cards.PAGES,
     *runs.PAGES,
     *services.PAGES,
     *reviews.PAGES,

@@ -74,8 +74,10 @@ class Visit:
         except ValueError:
             return {}
 
-    def page(self, template: str, *, at: str, title: str, status: int = 200, **context: Any) -> Response:
-        """A whole page. `at` is its place in the navigation."""
+    def page(
+        self, template: str, *, at: str, title: str, status: int = 200, address: str = "", **context: Any
+    ) -> Response:
+        """A whole page. `at` is its place in the navigation; `address` where it is asked for, when a form led here."""
         theme = self.cookies.get(THEME_COOKIE, "")
         text = render.render(
             template,
@@ -91,6 +93,7 @@ class Visit:
             word=form_word(self.session),
             said=self.cookies.get(SAID_COOKIE, "")[:SAID_CHARS_MAX],
             path=self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else ""),
+            address=address if self.request.method == "POST" else "",
             may=self.may,
             query=self.query,
             **context,

@@ -15,6 +15,7 @@ LIST_MAX: Final = 200
 NARROW_MAX: Final = 2  # nodes side by side in a side column
 RUNS_SHOWN: Final = 8
 CELLS_READ: Final = 1_000
+NOTHING: Final[Mapping[str, str]] = {}
 
 
 async def services(visit: Visit) -> Response:
@@ -115,9 +116,13 @@ def here(
     ]
 
 
-def drawn(found: Mapping[str, Any], *, acted: str = "", narrow: bool = False, at: str = "") -> dict[str, Any]:
-    """A neighbourhood as a picture, its nodes for the list beside it, and how many things depend on the focus."""
-    nodes = {one["ref"]: node(one, acted=one["ref"] == acted, at=at) for one in found["nodes"]}
+def drawn(
+    found: Mapping[str, Any], *, acted: Mapping[str, str] = NOTHING, narrow: bool = False, at: str = ""
+) -> dict[str, Any]:
+    """A neighbourhood as a picture, its nodes for the list beside it, and how many things depend on the focus. `acted`
+    says of some nodes what would be done to them.
+    """
+    nodes = {one["ref"]: node(one, acted=acted.get(one["ref"], ""), at=at) for one in found["nodes"]}
     needs: dict[str, list[str]] = {}
     needed_by: dict[str, list[str]] = {}
     for one, other in found["edges"]:
@@ -135,7 +140,7 @@ def drawn(found: Mapping[str, Any], *, acted: str = "", narrow: bool = False, at
     }
 
 
-def node(one: Mapping[str, Any], *, acted: bool = False, at: str = "") -> graph.Node:
+def node(one: Mapping[str, Any], *, acted: str = "", at: str = "") -> graph.Node:
     health = one["health"]
     fact = health["why"] or health["is"]
     if health["is"] == "unknown" and health["at"] and at:
@@ -146,7 +151,7 @@ def node(one: Mapping[str, Any], *, acted: bool = False, at: str = "") -> graph.
     return graph.Node(
         ref=one["ref"],
         name=one["name"],
-        fact="would change" if acted else fact,
+        fact=acted or fact,
         look=look,
         href=f"/services?focus={one['ref']}",
     )

@@ -11,6 +11,9 @@ if (!body.dataset.zone) {
   if (zone !== "UTC") location.reload();
 }
 
+// What a form answered stands at its page's own address: loading it again asks for the page, and sends nothing twice.
+if (body.dataset.at) history.replaceState(null, "", body.dataset.at);
+
 // Toasts: never the only place of a fact.
 function toast(text) {
   const box = document.createElement("div");
@@ -28,9 +31,19 @@ async function copy(text) {
 // Live: something was committed, so this page is asked for again and only what differs is changed.
 const live = $(".live");
 let behind = 0, asked = null, asking = false;
+// Nothing changes under the finger: not while something is pressed, typed, chosen, folded open, marked or pointed at.
+let pressed_until = 0;
+addEventListener("pointerdown", () => { pressed_until = Infinity; }, true);
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { pressed_until = Date.now() + 600; }, true);
+function typed(field) {
+  if (field.type === "hidden") return false;
+  if (field.matches("select")) return field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected));
+  return /^(checkbox|radio)$/.test(field.type) ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
+}
 function still() {
   const field = document.activeElement;
-  return $("dialog[open]") || (field && field.matches("input,textarea,select") && field.closest("main")) ||
+  return $("dialog[open]") || Date.now() < pressed_until || (field && field.matches("input,textarea,select,button") && field.closest("main")) ||
+    $("[data-held]", $("#main")) || $$("input,textarea,select", $("#main")).some(typed) ||
     $$("details[open]", $("#main")).length > 0 || $("[data-still]:hover") !== null || getSelection().toString() !== "";
 }
 async function refresh() {

@@ -1,0 +1,63 @@
+"""What the card of one request and the card of many show alike: time left, targets as they are now, blast radius, risk."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from watchkeeper.surface.console import words
+from watchkeeper.surface.console.call import Refused
+from watchkeeper.surface.console.pages.now import timed
+from watchkeeper.surface.console.pages.services import drawn
+from watchkeeper.surface.console.visit import Visit
+
+__all__ = ["around", "blocks", "highest", "own_request", "things", "timed"]
+
+RISKS: Final = ("low", "medium", "high")
+
+
+async def things(visit: Visit, refs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The targets as the catalogue and the probes have them now; what left it since is unknown."""
+    names = list(dict.fromkeys(refs))
+    found = await visit.many(*[_thing(visit, ref) for ref in names])
+    return dict(zip(names, found, strict=True))
+
+
+async def _thing(visit: Visit, ref: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = await visit.api.get("services", ref)
+    except Refused:
+        return {
+            "ref": ref,
+            "name": words.short_ref(ref),
+            "type": "",
+            "health": {"is": "unknown", "at": None, "why": ""},
+        }
+    return found
+
+
+async def around(visit: Visit, service: str, targets: Sequence[str]) -> dict[str, Any] | None:
+    """The service with what would change in it; None when it left the catalogue."""
+    if not service:
+        return None
+    try:
+        found = await visit.api.get("neighbourhood", service, hops=1)
+    except Refused:
+        return None
+    acted = dict.fromkeys(targets, "would change")
+    if service not in acted:
+        acted[service] = f"{words.plural(len(acted), 'target')} would change"
+    return drawn(found, acted=acted)
+
+
+def highest(requests: Sequence[Mapping[str, Any]]) -> str:
+    """The highest risk among them, "" when none is known."""
+    known = [each.get("risk", "") for each in requests if each.get("risk", "") in RISKS]
+    return max(known, key=RISKS.index, default="")
+
+
+def blocks(risk: str) -> int:
+    return RISKS.index(risk) + 1 if risk in RISKS else 0
+
+
+def own_request(approval: Mapping[str, Any], me: Mapping[str, Any]) -> bool:
+    """Whether whoever looks is who asked: nobody approves their own request in production."""
+    return bool(approval["requester"]) and approval["requester"] in {me["name"], f"person:{me['name']}", me["identity"]}
