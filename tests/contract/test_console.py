@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import httpx2
 import pytest
 
-from served import HOME, RULE, Served, alerts
+from served import HOME, RULE, RUNBOOK, Served, alerts
 from watchkeeper.approve.people import Actor, Grant
 from watchkeeper.engine.sessions import SESSION_MS
 from watchkeeper.surface.api.app import create_app
@@ -317,6 +317,140 @@ async def test_an_approval_is_given_for_what_was_shown_and_a_changed_one_says_so
         assert "go" in ended
 
 
+# Requests of one rule for one service, on one card.
+
+PAIR = RULE.format(name="pair", alert="[One, Two, Three]", ceiling="approve")
+GROUPED = {**HOME, "packs/shop/rules/pair.yaml": PAIR.encode()}
+
+
+async def grouped(found: Browser, count: int = 2) -> dict:
+    """The card that `count` requests lie on."""
+    await fired(found, *("One", "Two", "Three")[:count])
+
+    async def full():
+        items = (await found.client.get("/api/v1/cards")).json()["items"]
+        return next((one for one in items if one["count"] == count), None)
+
+    return await found.node.until(full)
+
+
+def field_of(page: str, name: str) -> str:
+    return re.search(rf'name="{name}" value="([^"]*)"', page).group(1)
+
+
+async def test_requests_of_one_rule_for_one_service_stand_on_one_card_and_are_answered_at_once():
+    async with browser(files=GROUPED) as found:
+        card = await grouped(found)
+        listed = await found.see("/approvals")
+        assert "2 requests on one card" in listed
+        assert listed.count('href="/cards/') == 1
+        page = await found.see(f"/cards/{card['id']}")
+        assert "Approve 1 service" in page
+        assert "http://127.0.0.1:9000/drain" in page
+        assert "Bound to what you see." in page
+        for name in card["shown"]:
+            assert f'href="/approvals/{name}"' in page
+            assert f"/cards/{card['id']}" in await found.see(f"/approvals/{name}")
+        given = {"digest": field_of(page, "digest"), "shown": field_of(page, "shown")}
+        answer = await found.send(f"/cards/{card['id']}/approve", **given, comment="both")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/approvals")
+        assert "Approved 2 requests." in await found.see("/approvals")
+        approvals = [(await found.client.get(f"/api/v1/approvals/{name}")).json() for name in card["shown"]]
+        assert [(one["state"], one["answers"][0]["comment"]) for one in approvals] == [("approved", "both")] * 2
+        over = await found.see(f"/cards/{card['id']}", 404)
+        assert "No request of this card waits any more" in over
+
+
+async def test_a_card_that_moved_answers_nothing_says_what_moved_and_lets_what_still_stands_be_answered():
+    async with browser(files=GROUPED) as found:
+        card = await grouped(found)
+        page = await found.see(f"/cards/{card['id']}")
+        given = {"digest": field_of(page, "digest"), "shown": field_of(page, "shown")}
+        first, second = card["shown"]
+        await found.send(f"/approvals/{first}/reject", digest=card["shown"][first], comment="not this one")
+        await fired(found, "Three")
+
+        async def moved():
+            items = (await found.client.get("/api/v1/cards")).json()["items"]
+            return items and set(items[0]["shown"]) != {second} and items[0]["count"] == 2 and items[0]
+
+        now = await found.node.until(moved)
+        joined = next(name for name in now["shown"] if name != second)
+        answer = await found.send(f"/cards/{card['id']}/approve", **given, comment="go")
+        assert answer.status_code == 409
+        assert "Changed since you looked. " in answer.text
+        assert "1 request joined, 1 request went" in answer.text
+        assert f'<a href="/approvals/{joined}">look</a>' in answer.text
+        assert "ana rejected it." in answer.text
+        assert "new to you" in answer.text
+        assert ">go</textarea>" in answer.text
+        assert f'data-at="/cards/{card["id"]}"' in answer.text
+        assert found.node.action.sent == []
+        assert "Approve the 1 that stand as you saw them" in answer.text
+        seen = re.search(r'name="shown" value="([^"]*)"><input type="hidden" name="comment"', answer.text).group(1)
+        assert seen == f"{second}={card['shown'][second]}"
+        part = await found.send(f"/cards/{card['id']}/approve", shown=seen, comment="go")
+        assert part.status_code == 200
+        assert "Approved 1 of 1 request shown" in part.text
+        assert "1 request waits in the card that was not shown: nobody touched it." in part.text
+        states = {
+            name: (await found.client.get(f"/api/v1/approvals/{name}")).json()["state"] for name in (second, joined)
+        }
+        assert states == {second: "approved", joined: "pending"}
+        late = await found.send(f"/cards/{card['id']}/approve", shown=given["shown"])
+        assert "Approved 0 of 2 requests shown" in late.text
+        assert "It does not wait in this card any more" in late.text
+
+
+async def test_a_no_needs_its_reason_and_nothing_is_lost_by_forgetting_it():
+    async with browser(files=GROUPED) as found:
+        card = await grouped(found)
+        page = await found.see(f"/cards/{card['id']}")
+        given = {"digest": field_of(page, "digest"), "shown": field_of(page, "shown")}
+        first = next(iter(card["shown"]))
+        for path, more in ((f"/cards/{card['id']}", given), (f"/approvals/{first}", {"digest": card["shown"][first]})):
+            answer = await found.send(f"{path}/reject", **more, comment="  ")
+            assert answer.status_code == 400
+            assert "A no needs its reason" in answer.text
+        assert (await found.client.get("/api/v1/cards")).json()["items"][0]["count"] == 2
+        answer = await found.send(f"/cards/{card['id']}/reject", **given, comment="the deploy did it")
+        assert answer.status_code == 303
+        assert (await found.client.get("/api/v1/cards")).json()["items"] == []
+        assert "ana rejected it." in await found.see("/approvals?state=rejected")
+
+
+async def test_cards_beyond_the_limit_of_a_team_are_counted_and_shown_when_asked_for():
+    other = RULE.format(name="other", alert="Other", ceiling="approve")
+    settings = HOME["watchkeeper.yaml"].replace(b"limits: {", b"limits: {cards_per_team: 1, ")
+    files = {**GROUPED, "packs/shop/rules/other.yaml": other.encode(), "watchkeeper.yaml": settings}
+    async with browser(files=files) as found:
+        await grouped(found)
+        await fired(found, "Other")
+
+        async def both():
+            return len((await found.client.get("/api/v1/cards")).json()["items"]) == 2
+
+        await found.node.until(both)
+        page = await found.see("/approvals")
+        assert "Automation is asking too much: 1 more card of" in page
+        assert "other on" not in page
+        assert "beyond the team's limit" in await found.see("/approvals?withheld=shown")
+
+
+async def test_a_viewer_sees_a_card_and_may_answer_none_of_it():
+    async with browser("viewer", files=GROUPED) as found:
+        card = await grouped(found)
+        page = await found.see(f"/cards/{card['id']}")
+        assert "You may look" in page
+        assert "<textarea" not in page
+        shown = " ".join(f"{name}={digest}" for name, digest in card["shown"].items())
+        for verb in ("approve", "reject"):
+            answer = await found.send(f"/cards/{card['id']}/{verb}", shown=shown, comment="x")
+            assert answer.status_code == 403
+        assert (await found.send(f"/cards/{card['id']}/drop", shown=shown)).status_code == 404
+        assert (await found.client.get("/api/v1/cards")).json()["items"][0]["count"] == 2
+
+
 async def test_a_viewer_sees_no_button_and_may_press_none():
     async with browser("viewer") as found:
         await fired(found, "Down")
@@ -476,12 +610,33 @@ class Reads(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
+def harmless(path: str, text: str) -> None:
+    page = Reads()
+    page.feed(text)
+    for tag, attributes in page.tags:
+        assert tag not in {"img", "iframe", "object", "embed", "b0"}, path
+        assert not any(each.startswith("on") for each in attributes), (path, tag, attributes)
+        assert not (attributes.get("href") or "").lower().startswith("javascript"), path
+        if tag == "script":
+            assert attributes["src"].startswith("/static/"), path
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 async def test_hostile_text_stays_text_everywhere(text):
-    rule = RULE.format(name="any", alert="[Down, Hostile]", ceiling="approve")
-    async with browser(files={**HOME, "packs/shop/rules/any.yaml": rule.encode()}) as found:
-        await fired(found, "Hostile", pod=text, severity="critical")
+    rule = RULE.format(name="any", alert="[Down, Hostile, Worse]", ceiling="approve").replace(
+        "runbook: shop/mend", "runbook: shop/mend\n  with: {note: '${alert.labels.pod}'}"
+    )
+    steps = RUNBOOK.replace(
+        'method: POST, url: "${target.url}/restart"',
+        'method: POST, url: "${target.url}/restart", body: "${alert.annotations.summary} ${params.note}"',
+    )
+    files = {**HOME, "packs/shop/rules/any.yaml": rule.encode(), "packs/shop/runbooks/mend.yaml": steps.encode()}
+    async with browser(files=files) as found:
+        await fired(found, "Hostile", "Worse", pod=text, severity="critical")
         name = await waiting(found)
+        card = (await found.client.get("/api/v1/cards")).json()["items"][0]["id"]
+        for path in (f"/cards/{card}", "/approvals", "/approvals?state=all"):
+            harmless(path, await found.see(path))
         incident = (await found.node.store.find("incident")).items[0].id
         alert = (await found.node.store.find("alert")).items[0].id
         decision = (await found.node.store.find("decision")).items[0].id
@@ -500,14 +655,7 @@ async def test_hostile_text_stays_text_everywhere(text):
             f"/decisions/{decision}/situation",
             f"/approvals/{name}",
         ):
-            page = Reads()
-            page.feed(await found.see(path))
-            for tag, attributes in page.tags:
-                assert tag not in {"img", "iframe", "object", "embed", "b0"}, path
-                assert not any(each.startswith("on") for each in attributes), (path, tag, attributes)
-                assert not (attributes.get("href") or "").lower().startswith("javascript"), path
-                if tag == "script":
-                    assert attributes["src"].startswith("/static/"), path
+            harmless(path, await found.see(path))
         page = await found.see(f"/alerts/{alert}")
         assert "\u202e" not in page
         assert "49" not in re.findall(r"<code><bdi>(.*?)</bdi></code>", page)

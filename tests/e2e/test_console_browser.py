@@ -47,10 +47,14 @@ HOSTILE = 'web"><img src=x onerror=window.owned=1><script>window.owned=1</script
 
 
 @asynccontextmanager
-async def demo(folder: Path, seed: bytes = b""):
-    """Fleet, node and two people; the prober reports what breaks. `seed` is that of the ledger's key."""
+async def demo(folder: Path, seed: bytes = b"", away: int = 1):
+    """Fleet, node and two people; the prober reports what breaks. `seed` is that of the ledger's key; `away` how many
+    instances of a service the rule may take out of work at once.
+    """
     async with Fleet() as fleet:
         write(folder, fleet)
+        rule = folder / "packs" / "payments" / "rules" / "instance-down.yaml"
+        rule.write_text(rule.read_text().replace("{max: 1, of: service}", f"{{max: {away}, of: service}}"))
         if seed:
             (folder / ".watchkeeper").mkdir(mode=0o700)
             (folder / ".watchkeeper" / "ledger.key").write_text(f"watchkeeper/browser\n{seed.hex()}\n")
@@ -152,6 +156,51 @@ async def test_a_person_watches_approves_and_stops_from_the_page(tmp_path):
             assert ben.elsewhere == []
 
 
+async def test_a_card_that_grows_under_the_finger_is_not_replaced_and_is_answered_for_what_was_seen(tmp_path):
+    async with (
+        demo(tmp_path / "home", away=3) as (fleet, node, desk),
+        browser() as chromium,
+        reader(chromium, node.url) as ben,
+    ):
+        await desk.grant(PAYMENTS, "approve")
+        for name in ("payments-api-1", "payments-api-2"):
+            await fleet.break_(name, "crash")
+        card = await desk.until("two requests on one card", lambda: _card(desk, 2))
+        await ben.enter(desk.token(BEN))
+        page = ben.page
+        await ben.see("/approvals")
+        await page.get_by_text("2 requests on one card").click()
+        await page.get_by_role("textbox", name="Comment").fill("both at once")
+        await page.get_by_role(
+            "heading", name="What it does"
+        ).click()  # the focus is elsewhere, the comment is not lost
+
+        # A third joins: the page says so and stays as it was read.
+        await fleet.break_("payments-api-3", "crash")
+        await desk.until("three requests on one card", lambda: _card(desk, 3))
+        await expect(page.get_by_role("button", name=re.compile("new: show$"))).to_be_visible()
+        await expect(page.get_by_role("textbox", name="Comment")).to_have_value("both at once")
+        await page.get_by_role("button", name="Approve 2 instances").click()
+        await expect(page.locator("#moved")).to_contain_text("Changed since you looked.")
+        await expect(page.locator("#moved")).to_contain_text("payments-api-3 joined")
+        await expect(page.get_by_role("button", name="Approve 3 instances")).to_be_visible()
+        assert page.url == f"{node.url}/cards/{card['id']}"
+        assert (await desk.get("/runs"))["items"] == []
+        await page.get_by_role("button", name="Approve the 2 that stand as you saw them").click()
+        await expect(page.locator("h1")).to_have_text("Approved 2 of 2 requests shown")
+        await expect(page.locator(".rows li", has_text="It was not shown, and waits.")).to_contain_text(
+            "payments-api-3"
+        )
+        await desk.until("both to be repaired", lambda: _repaired(desk, 2))
+        assert not await fleet.healthy("payments-api-3")
+        assert [each for each in ben.wrong if "409" not in each] == []
+        assert ben.elsewhere == []
+
+
+async def _repaired(desk: Desk, count: int) -> bool:
+    return len((await desk.get("/runs", status="succeeded"))["items"]) == count
+
+
 async def _succeeded(desk: Desk) -> bool:
     found = (await desk.get("/runs", limit="1"))["items"]
     return bool(found) and found[0]["status"] == "succeeded"
@@ -174,11 +223,20 @@ async def told(desk: Desk, fleet: Fleet) -> None:
     await desk.post("/freezes", {"scope": {"environment": "prod"}, "for": "2h", "reason": "sale"})
     incident = await first(desk, "incidents")
     await desk.post(f"/incidents/{incident}/comment", {"comment": HOSTILE})
+    for name in ("payments-api-2", "payments-api-3"):
+        await fleet.break_(name, "crash")  # in the freeze: both ask, on one card
+    await desk.until("two requests on one card", lambda: _card(desk, 2))
+
+
+async def _card(desk: Desk, count: int) -> dict | None:
+    return next((one for one in (await desk.get("/cards"))["items"] if one["count"] == count), None)
 
 
 async def places(desk: Desk) -> dict[str, str]:
     decision, run = await first(desk, "decisions", verdict="act"), await first(desk, "runs")
     incident, alert = await first(desk, "incidents"), await first(desk, "alerts")
+    card = await _card(desk, 2)
+    assert card is not None
     return {
         "now": "/",
         "incidents": "/incidents",
@@ -190,7 +248,10 @@ async def places(desk: Desk) -> dict[str, str]:
         "decision": f"/decisions/{decision}",
         "situation": f"/decisions/{decision}/situation",
         "replay": f"/decisions/{decision}/replay",
-        "approvals": "/approvals?state=all",
+        "approvals": "/approvals",
+        "approvals-all": "/approvals?state=all",
+        "card": f"/cards/{card['id']}",
+        "approval": f"/approvals/{next(iter(card['shown']))}",
         "runs": "/runs",
         "run": f"/runs/{run}",
         "services": "/services",
@@ -215,7 +276,7 @@ async def test_every_page_is_sound_in_both_themes_and_all_sizes(tmp_path):
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     axe = Path(AXE_FILE_PATH).read_text()
     faults: list[str] = []
-    async with demo(tmp_path / "home") as (fleet, node, desk), browser() as chromium:
+    async with demo(tmp_path / "home", away=3) as (fleet, node, desk), browser() as chromium:
         await told(desk, fleet)
         pages = await places(desk)
         for size, theme in (
@@ -251,7 +312,7 @@ async def test_every_page_is_sound_in_both_themes_and_all_sizes(tmp_path):
 
 
 async def test_without_scripts_every_page_reads_and_forms_work(tmp_path):
-    async with demo(tmp_path / "home") as (fleet, node, desk), browser() as chromium:
+    async with demo(tmp_path / "home", away=3) as (fleet, node, desk), browser() as chromium:
         await told(desk, fleet)
         pages = await places(desk)
         async with reader(chromium, node.url, java_script_enabled=False) as ana:

@@ -48,7 +48,7 @@ async def card(visit: Visit, changed: str = "", why: str = "", comment: str = ""
     found = timed(await visit.api.get("approvals", visit.part["identity"]), visit.status["at"])
     decided = found.get("decided")
     targets = decided["targets"] if decided else []
-    refs = [target["ref"] for target in targets] or list(found["targets"])
+    refs = [target["ref"] for target in targets]
     earlier, beside, book, entities, radius = await visit.many(
         visit.api.get("runs", rule=found["rule"], limit=EARLIER_SHOWN),
         _card_of(visit, found["id"]) if found["state"] == "pending" else _nothing(),

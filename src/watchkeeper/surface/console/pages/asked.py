@@ -44,7 +44,7 @@ async def around(visit: Visit, service: str, targets: Sequence[str]) -> dict[str
         return None
     acted = dict.fromkeys(targets, "would change")
     if service not in acted:
-        acted[service] = f"{words.plural(len(acted), 'target')} would change"
+        acted[service] = f"{len(acted)} would change"
     return drawn(found, acted=acted)
 
 
