@@ -51,9 +51,11 @@ from watchkeeper.engine.backup import Archive
 from watchkeeper.engine.changes import activation, files_of, newest
 from watchkeeper.engine.clock import Clock, LoopClock, SystemClock
 from watchkeeper.engine.engine import Engine
+from watchkeeper.engine.given_outside import Looking, Read, Remembering, Silent
+from watchkeeper.engine.given_world import situated
 from watchkeeper.engine.lease import FreeLease, Lease
 from watchkeeper.engine.restoring import Lost, Outcome, restored
-from watchkeeper.engine.scenarios import Healthy, Played, Remembering, Silent, situated
+from watchkeeper.engine.scenarios import Played
 from watchkeeper.engine.scenarios import play as play_scenario
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.sequencer import Sequencer, keep_in
@@ -404,16 +406,17 @@ async def restore(
 
 def play(configuration: Configuration, scenario: Scenario) -> Played:
     """A scenario, played by the real engine over a store in memory, on virtual time. Nothing leaves this process."""
-    return virtual.run(_play(situated(configuration, scenario), scenario))
+    return virtual.run(_play(configuration, scenario))
 
 
-async def _play(configuration: Configuration, scenario: Scenario) -> Played:
+async def _play(home: Configuration, scenario: Scenario) -> Played:
     sent: list[dict[str, Any]] = []
     store, clock, seed = MemoryStore(), LoopClock(scenario.at), bytes(SEED_BYTES)
     client, ssh = HttpClient(), SshPool()
-    names = (*all_actions(client, ssh, _Telling()), *configuration.rulebook.actions)
+    names = (*all_actions(client, ssh, _Telling()), *home.rulebook.actions)
     await ssh.close()
     await client.close()
+    given = scenario.given
 
     async def no_secret(reference: SecretRef) -> str:
         return f"secret:{reference.path}"
@@ -421,24 +424,32 @@ async def _play(configuration: Configuration, scenario: Scenario) -> Played:
     async def nothing_left(pid: int, ticks: int) -> None:
         del pid, ticks
 
-    engine = Engine(
-        store,
-        clock,
-        Random(scenario.name).randbytes,  # noqa: S311  a scenario is played the same each time; nothing here is secret
-        configuration,
-        actions={name: Remembering(name, scenario, sent) for name in names},
-        prober=Healthy(scenario),
-        channels={"webhook": Silent(), "email": Silent()},
-        leaser=no_secret,
-        scrubber=Scrubber(()),
-        lease=FreeLease(),
-        read_folder=dict,
-        compile_files=lambda files: compile_home(files, CelCompiler()),
-        end_leftover=nothing_left,
-        versions=versions(),
-        sequencer=Sequencer(store, "watchkeeper/scenario", seed),
-    )
-    return await play_scenario(scenario, engine, sent)
+    async def at_once(work: Callable[..., Any], *words: Any) -> Any:
+        return work(*words)
+
+    def engine() -> Engine:
+        configuration = situated(home, scenario)
+        return Engine(
+            store,
+            clock,
+            Random(scenario.name).randbytes,  # noqa: S311  a scenario is played the same each time; nothing here is secret
+            configuration,
+            actions={name: Remembering(name, given, sent) for name in names},
+            prober=Looking(given, configuration),
+            channels={"webhook": Silent(), "email": Silent()},
+            leaser=no_secret,
+            scrubber=Scrubber(()),
+            lease=FreeLease(),
+            read_folder=dict,
+            compile_files=lambda files: compile_home(files, CelCompiler()),
+            end_leftover=nothing_left,
+            versions=versions(),
+            sequencer=Sequencer(store, "watchkeeper/scenario", seed),
+            aside=at_once,
+            fetch_calendar=Read(given).fetch,
+        )
+
+    return await play_scenario(scenario, home, store, engine, sent)
 
 
 def backtest(configuration: Configuration, *, level: Mode, healthy: bool, run_ms: int) -> Backtest:

@@ -126,20 +126,6 @@ def test_the_given_world_is_what_decides(given: str, expect: str) -> None:
     assert found.failures == (), (found.verdict, found.reason, found.status)
 
 
-def test_what_cannot_be_played_yet_fails_and_says_so() -> None:
-    found = played("situation: {budget: 10%}", "{verdict: act}")
-    assert found.failures == (
-        (
-            "given.situation.budget: cannot be played yet; stops, holds, freezes, exclusions, maintenance, deploys, "
-            "attempts, breakers, busy can"
-        ),
-    )
-    found = played("situation: {holds: [{scope: {colour: red}}]}", "{verdict: act}")
-    assert found.failures[0].startswith("given: scope: no field 'colour'; there are ")
-    found = played("situation: {busy: [nobody]}", "{verdict: act}")
-    assert found.failures == ("given: no entity 'nobody' in the catalogue",)
-
-
 def test_a_run_that_ends_at_once_is_looked_at_once() -> None:
     quick = RUNBOOK[: RUNBOOK.index(b"    - id: healthy")]
     rule = RULE + b"  limits: {settle: 1s}\n"

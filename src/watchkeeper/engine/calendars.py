@@ -114,7 +114,7 @@ class Calendars:
             return
         row = await self._scribe.store.get("calendar", calendar.name)
         record = read(row, CalendarRecord) if row is not None else None
-        if record is not None and record.source == _source(calendar):
+        if record is not None and record.source == source_of(calendar):
             await self._take(kept, record.body, record.at)
             if calendar.when_unreadable is WhenUnreadable.HOLD:
                 kept.failed_at, kept.why = now, NOT_YET  # since this start
@@ -195,7 +195,7 @@ class Calendars:
         if self._kept.get(calendar.name) is not kept:
             return  # another configuration came meanwhile
         if good:
-            record = CalendarRecord(id=calendar.name, at=now, body=body, source=_source(calendar))
+            record = CalendarRecord(id=calendar.name, at=now, body=body, source=source_of(calendar))
             await self._scribe.commit(Commit(at=now, puts=(put(record),)))
         await self.look(again=True)
 
@@ -294,7 +294,7 @@ def _other(before: Standing | None, after: Standing | None) -> bool:
     return before.calendar != after.calendar or before.spans != after.spans
 
 
-def _source(calendar: Calendar) -> str:
+def source_of(calendar: Calendar) -> str:
     """Where it was read, as a digest: an address may itself be a secret, and what another one said is not known here."""
     secret = calendar.url_secret
     text = calendar.url or (f"{secret.store}:{secret.path}" if secret is not None else "")

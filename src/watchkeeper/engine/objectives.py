@@ -231,7 +231,7 @@ class Objectives:
     async def _value(self, indicator: Indicator, query: str, window_ms: int, slo: Slo) -> int:
         server = indicator.server
         assert server is not None
-        arguments = {"server": server.url, "query": query.replace(WINDOW, _promql_duration(window_ms))}
+        arguments = {"server": server.url, "query": query.replace(WINDOW, promql_duration(window_ms))}
         if server.bearer is not None:
             try:
                 arguments["bearer"] = await self._leaser(server.bearer)
@@ -280,6 +280,6 @@ def _budget(slo: Slo, reading: Reading) -> Budget:
     return budget(slo.target_ppm, ratios.get(WHOLE), {name: ratios.get(name) for name in BURN_WINDOWS})
 
 
-def _promql_duration(window_ms: int) -> str:
+def promql_duration(window_ms: int) -> str:
     """Whole seconds: every Prometheus reads them."""
     return f"{window_ms // 1000}s"

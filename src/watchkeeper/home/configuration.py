@@ -28,6 +28,7 @@ from watchkeeper.home.load_slos import load_slos
 from watchkeeper.home.load_transactions import NAME as TRANSACTIONS
 from watchkeeper.home.load_transactions import load_transactions
 from watchkeeper.home.measured_rules import Rests, measured_rules
+from watchkeeper.home.named import named
 from watchkeeper.home.reach import Proof, prove, reached
 from watchkeeper.home.settings import Settings
 from watchkeeper.home.slo import Slo
@@ -127,6 +128,7 @@ def compile_home(
         settings.metrics,
         problems,
     )
+    named(packs.mentions, catalog, settings, packs.rulebook, slos, calendars, problems)
     measured = measured_rules(enabled, slos, settings.metrics, packs.nodes, problems)
     if not unsettled:
         _routed(settings, packs, problems)

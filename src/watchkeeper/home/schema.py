@@ -11,6 +11,7 @@ from typing import Any, Final
 from watchkeeper.catalog.entity import EntityKind
 from watchkeeper.documents.envelope import API_VERSION
 from watchkeeper.home import schema_registers
+from watchkeeper.home.schema_scenario import scenario
 from watchkeeper.home.schema_settings import settings
 from watchkeeper.home.schema_slos import slo_schemas
 from watchkeeper.packs.action import STORES
@@ -18,7 +19,6 @@ from watchkeeper.packs.load_runbook import TYPES
 from watchkeeper.packs.load_step import ERRORS
 from watchkeeper.packs.rule import Mode, Per, Risk, WhenUnknown
 from watchkeeper.packs.runbook import Effect, OnFailure, OnStop, Via
-from watchkeeper.packs.scenario import OUTCOMES, SITUATION, VERDICTS, Standing
 
 Schema = dict[str, Any]
 
@@ -51,7 +51,7 @@ def schemas() -> dict[str, Schema]:
             ["version"],
         ),
         "action.json": _document("Action", _action(), ["program", "effect", "input", "output"]),
-        "scenario.json": _document("Scenario", _scenario(), ["given", "expect"]),
+        "scenario.json": _document("Scenario", scenario(mapping, words, DURATION), ["given", "expect"]),
         "watchkeeper.json": {
             "$schema": DRAFT,
             "$id": f"{BASE}watchkeeper.json",
@@ -299,49 +299,4 @@ def _action() -> Schema:
         "output": document,
         "limits": mapping({"time": DURATION, "memory_mib": integer(1, 16_384), "output_kib": integer(1, 256)}),
         "description": TEXT,
-    }
-
-
-def _scenario() -> Schema:
-    signal = mapping(
-        {
-            "labels": LABELS,
-            "annotations": LABELS,
-            "after": DURATION,
-            "standing": words(Standing),
-            "source": TEXT,
-            "region": TEXT,
-        },
-        ("labels",),
-    )
-    effect = mapping({"step": TEXT, "action": TEXT, "target": TEXT, "arguments": FREE})
-    return {
-        "description": TEXT,
-        "given": mapping(
-            {
-                "at": TEXT,
-                "mode": words(Mode),
-                "signals": {"type": "array", "items": signal, "maxItems": 1_000},
-                "situation": mapping({key: {} for key in SITUATION}),
-                "catalog": {"type": "array", "items": FREE},
-                "outputs": FREE,
-            },
-            ("signals",),
-        ),
-        "expect": {
-            **mapping(
-                {
-                    "verdict": words(VERDICTS),
-                    "rule": TEXT,
-                    "runbook": TEXT,
-                    "targets": ONE_OR_MORE,
-                    "mode": words(Mode),
-                    "reason": TEXT,
-                    "findings": {"type": "object", "additionalProperties": words(OUTCOMES)},
-                    "effects": {"type": "array", "items": effect},
-                    "status": TEXT,
-                }
-            ),
-            "anyOf": [{"required": ["verdict"]}, {"required": ["effects"]}],
-        },
     }

@@ -31,6 +31,7 @@ from watchkeeper.packs.action import PackAction
 from watchkeeper.packs.agree import agree
 from watchkeeper.packs.clauses import Clauses, canonical_ref, where_of
 from watchkeeper.packs.expression import Compiler
+from watchkeeper.packs.given import Mention
 from watchkeeper.packs.index import build_index
 from watchkeeper.packs.load_action import load_action
 from watchkeeper.packs.load_rule import load_rule
@@ -53,13 +54,16 @@ Reader = Callable[[str, bytes, list[Problem]], tuple[Node, ...]]  # path, bytes,
 
 
 class Packs(Struct, frozen=True, kw_only=True):
-    """`nodes` is where each rule and runbook stands, for problems that come up later. Disabled rules are in `rules` only."""
+    """`nodes` is where each rule and runbook stands, for problems that come up later. Disabled rules are in `rules` only.
+    `mentions` are what scenarios name, for whoever knows whether it exists.
+    """
 
     rulebook: Rulebook
     scenarios: tuple[Scenario, ...]
     problems: tuple[Problem, ...]
     rules: dict[str, Rule]
     nodes: dict[str, Node]
+    mentions: tuple[Mention, ...] = ()
 
 
 def load_packs(
@@ -77,6 +81,7 @@ def load_packs(
         problems=in_order(problems),
         rules=reader.rules,
         nodes=reader.nodes,
+        mentions=tuple(reader.mentions),
     )
 
 
@@ -117,6 +122,7 @@ class _Reader:
         self.actions: dict[str, PackAction] = {}
         self.scenarios: dict[str, Scenario] = {}
         self.nodes: dict[str, Node] = {}
+        self.mentions: list[Mention] = []
         self.owners: list[tuple[str, str, Node]] = []
         self.waiting: dict[str, list[tuple[str, Envelope]]] = {kind: [] for kind in FOLDERS.values()}
         self.seen: dict[tuple[str, str, str], Node] = {}
@@ -214,7 +220,7 @@ class _Reader:
             if rule is not None:
                 self.rules[rule.name] = rule
         for pack, head in self.waiting["Scenario"]:
-            scenario = load_scenario(head, pack)
+            scenario = load_scenario(head, pack, self.mentions)
             if scenario is not None:
                 self.scenarios[scenario.name] = scenario
 

@@ -32,6 +32,8 @@ from msgspec import Struct
 
 from watchkeeper.documents import Envelope, Fields, wrong
 from watchkeeper.packs.clauses import canonical_ref, where_of
+from watchkeeper.packs.given import Given, Mention
+from watchkeeper.packs.load_given import Reader
 from watchkeeper.packs.rule import Mode
 from watchkeeper.values import Instant, Labels, instant
 
@@ -41,24 +43,9 @@ START_AT: Final = instant("2026-01-05T12:00:00Z")  # a Monday at noon, so that n
 
 VERDICTS: Final = ("act", "ask", "suggest", "observe", "hold", "refuse", "none")
 OUTCOMES: Final = ("pass", "ask", "hold", "refuse")
-SITUATION: Final = (
-    "stops",
-    "holds",
-    "freezes",
-    "exclusions",
-    "maintenance",
-    "deploys",
-    "attempts",
-    "breakers",
-    "dependencies",
-    "metrics",
-    "slo",
-    "budget",
-    "anomaly",
-    "regions",
-    "groups",
-    "busy",
-)
+FLEET: Final = ("begun", "done", "failed", "unhealthy")
+LADDER: Final = ("mode", "binds", "ceiling", "risk", "standing", "demoted")
+RESULTS: Final = ("healthy", "unhealthy", "inconclusive")
 
 
 class Standing(StrEnum):
@@ -81,7 +68,9 @@ class Expected(Struct, frozen=True, kw_only=True):
     """What must hold of the last decision and of its run; what is left empty is not looked at.
 
     `verdict` "none" says that no rule may decide. `findings` maps guards to outcomes. `effects` None is not looked
-    at, an empty tuple says that nothing is done; each is a subset of {step, action, target, arguments}.
+    at, an empty tuple says that nothing is done; each is a subset of {step, action, target, arguments}. `ladder` is what
+    the autonomy guard saw, `fleet` how many targets of a foreach came to what. `until` is when the finding that decided
+    may change by itself; `priority` that of the transaction that the targets are part of, `verification` what the run saw.
     """
 
     verdict: str = ""
@@ -93,11 +82,15 @@ class Expected(Struct, frozen=True, kw_only=True):
     findings: Labels = {}
     effects: tuple[dict[str, Any], ...] | None = None
     status: str = ""
+    would_be: str = ""
+    ladder: Labels = {}
+    until: Instant | None = None
+    priority: int | None = None
+    verification: str = ""
+    fleet: dict[str, int] = {}
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
-    """`situation`, `catalog` and `outputs` are plain: the runner reads them beside the nouns they stand for."""
-
     name: str
     pack: str
     owner: str
@@ -106,14 +99,12 @@ class Scenario(Struct, frozen=True, kw_only=True):
     expected: Expected
     at: Instant = START_AT
     mode: Mode = Mode.AUTO
-    situation: dict[str, Any] = {}
-    catalog: tuple[dict[str, Any], ...] = ()
-    outputs: dict[str, Any] = {}
+    given: Given = Given()
     description: str = ""
 
 
-def load_scenario(head: Envelope, pack: str) -> Scenario | None:
-    """None when the document has an error."""
+def load_scenario(head: Envelope, pack: str, mentions: list[Mention]) -> Scenario | None:
+    """None when the document has an error. What it names is added to `mentions`."""
     spec = head.spec
     before = len(spec.problems)
     given, expect = spec.child("given", required=True), spec.child("expect", required=True)
@@ -128,9 +119,7 @@ def load_scenario(head: Envelope, pack: str) -> Scenario | None:
             expected=_expected(expect),
             at=given.instant("at", default=START_AT),
             mode=given.choice("mode", Mode, default=Mode.AUTO),
-            situation=_situation(given),
-            catalog=tuple(item for item in (given.plain("catalog") or ()) if isinstance(item, dict)),
-            outputs=_mapping(given, "outputs"),
+            given=Reader(f"{pack}/{head.name}", mentions).given(given),
             description=spec.text("description"),
         )
         given.done()
@@ -159,15 +148,6 @@ def _signals(given: Fields) -> tuple[GivenSignal, ...]:
     return tuple(found)
 
 
-def _situation(given: Fields) -> dict[str, Any]:
-    fields = given.child("situation")
-    if fields is None:
-        return {}
-    found = {name: value for name in SITUATION if (value := fields.plain(name)) is not None}
-    fields.done()
-    return found
-
-
 def _mapping(fields: Fields, name: str) -> dict[str, Any]:
     value = fields.plain(name)
     if value is not None and not isinstance(value, dict):
@@ -177,9 +157,7 @@ def _mapping(fields: Fields, name: str) -> dict[str, Any]:
 
 
 def _expected(fields: Fields) -> Expected:
-    verdict = fields.text("verdict")
-    if verdict and verdict not in VERDICTS:
-        fields.wrong("verdict", f"expected one of {', '.join(VERDICTS)}, got {verdict!r}")
+    verdict = _one_of(fields, "verdict", VERDICTS)
     findings = fields.labels("findings")
     for guard, outcome in findings.items():
         if outcome not in OUTCOMES:
@@ -199,7 +177,38 @@ def _expected(fields: Fields) -> Expected:
         findings=findings,
         effects=effects,
         status=fields.text("status"),
+        would_be=_one_of(fields, "would_be", VERDICTS),
+        ladder=_ladder(fields),
+        until=fields.instant("until"),
+        priority=fields.integer("priority", least=1, most=9) if fields.has("priority") else None,
+        verification=_one_of(fields, "verification", RESULTS),
+        fleet=_fleet(fields),
     )
+
+
+def _one_of(fields: Fields, name: str, words: tuple[str, ...]) -> str:
+    found = fields.text(name)
+    if found and found not in words:
+        fields.wrong(name, f"expected one of {', '.join(words)}, got {found!r}")
+    return found
+
+
+def _ladder(fields: Fields) -> Labels:
+    child = fields.child("ladder")
+    if child is None:
+        return {}
+    found = {name: child.text(name) for name in LADDER if child.has(name)}
+    child.done()
+    return found
+
+
+def _fleet(fields: Fields) -> dict[str, int]:
+    child = fields.child("fleet")
+    if child is None:
+        return {}
+    found = {name: child.integer(name) for name in FLEET if child.has(name)}
+    child.done()
+    return found
 
 
 def _effects(fields: Fields) -> list[Any]:
