@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 from zoneinfo import TZPATH
 
@@ -32,11 +32,12 @@ from watchkeeper.adapters.prober import NodeProber
 from watchkeeper.adapters.process import end_leftover
 from watchkeeper.adapters.prometheus import PrometheusHistory
 from watchkeeper.adapters.secrets import Secrets, SecretStore
-from watchkeeper.adapters.sqlite import SqliteStore, archive
+from watchkeeper.adapters.sqlite import SqliteStore, archive, backup_file
 from watchkeeper.adapters.sqlite import restore as restoring
 from watchkeeper.adapters.sqlite.archive import Manifest
 from watchkeeper.adapters.sqlite.place import DATABASE
 from watchkeeper.adapters.sqlite.restore import Backed, Marked
+from watchkeeper.adapters.sqlite.swap import Finished
 from watchkeeper.adapters.ssh import EXTRA as SSH_EXTRA
 from watchkeeper.adapters.ssh import SshPool
 from watchkeeper.adapters.ssh import installed as ssh_installed
@@ -78,6 +79,13 @@ ANSWERED_BYTES_MAX: Final = 16 * 1024 * 1024  # suppressed alerts of one Alertma
 FETCH_MS: Final = 5_000
 FETCHED_BYTES_MAX: Final = 65_536  # a certificate of SNS has 2 KiB
 SEED_BYTES: Final = 32
+INTERRUPTED: Final = {
+    Finished.LEFT: "a restore of this home was interrupted before it decided: this is the store that was there, and "
+    "nothing of it is lost. To restore it after all stop this node, and run 'wk restore FILE' again",
+    Finished.CARRIED_ON: "a restore of this home was interrupted after it had decided, and has been carried on: this is the "
+    "store from the backup. What was there is in .watchkeeper/before-restore-...; look at 'wk runs --status in_doubt', "
+    "then 'wk resume --after-restore'",
+}
 # The writer's thread waits behind a busy loop at each statement: at 5 ms that is its whole time.
 SWITCH_S: Final = 0.0005
 
@@ -116,6 +124,7 @@ class Node(Struct, kw_only=True):
     home: Path
     secrets: Secrets
     problems: tuple[Problem, ...] = ()
+    interrupted: str = ""  # what was found of a restore that was interrupted, in words; "": nothing
 
     async def close(self) -> None:
         await self.engine.stop()
@@ -234,6 +243,7 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
         await store.close()
         raise
     node = Node(engine=engine, store=store, client=client, ssh=ssh, home=home, secrets=secrets, problems=problems)
+    node.interrupted = INTERRUPTED.get(store.finished, "")
     engine.archiver = lambda *, with_key: back_up(node, with_key=with_key)
     for left in state.glob(f"{BACKUP}*"):  # of a backup that was interrupted
         shutil.rmtree(left, ignore_errors=True)
@@ -358,12 +368,15 @@ async def back_up(node: Node, *, with_key: bool) -> Archive:
 
 def check_backup(source: Path, beside: Path) -> Manifest:
     """Unpack a backup beside, look at every byte and entry, and take it away again. Raises Rejected or Untrusted."""
-    folder = beside / f".{source.name}.check-{dice.token_hex(4)}"
-    folder.mkdir(mode=0o700)
-    try:
-        return restoring.check(source, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    backup_file.refuse_part(source)
+    return backup_file.look(source, beside)
+
+
+def keep_backup(target: Path, fill: Callable[[BinaryIO], object]) -> Manifest:
+    """What `fill` writes, as a backup on this disk: whole, looked at, or not under that name. Raises Unavailable,
+    Rejected, Untrusted; OSError.
+    """
+    return backup_file.write(target, fill)
 
 
 class Restored(Struct, frozen=True, kw_only=True):
@@ -378,6 +391,7 @@ async def restore(
     home: Path, source: Path, *, by: str, reason: str, key: Path | None = None, at: Callable[[str], object] = str
 ) -> Restored:
     """Put a store back, offline. Raises Unavailable while a node runs; Rejected, Untrusted: nothing was changed."""
+    backup_file.refuse_part(source)
     found = check(home).configuration if (home / "watchkeeper.yaml").is_file() else None
     outside = _checkpoints(home, found)[1:] if found is not None else ()
     outcomes: list[Outcome] = []
@@ -385,18 +399,19 @@ async def restore(
     async def mark(store: Store, backed: Backed) -> Marked:
         scribe = Scribe(store, SystemClock(), Dice())
         lost = Lost(size=backed.lost_size, checkpoint=backed.lost_checkpoint)
-        done = await restored(scribe, by=by, reason=reason, made_at=backed.manifest.made_at, lost=lost)
+        made_at = backed.manifest.made_at
+        done = await restored(scribe, by=by, reason=reason, made_at=made_at, lost=lost, epoch_before=backed.epoch)
         outcomes.append(done)
         sequencer = Sequencer(store, backed.origin, backed.seed)
         await sequencer.step()
         stamp = f"{scribe.clock.now():%Y%m%dT%H%M%SZ}-{done.restore[-6:]}"
-        return Marked(name=stamp, checkpoint=sequencer.checkpoint)
+        return Marked(name=stamp, checkpoint=sequencer.checkpoint, epoch=done.epoch)
 
     backed, aside = await restoring.restore(
         state_of(home),
         source,
         key=key,
-        outside=str(outside[0]) if outside else "",
+        outside=str(outside[0].absolute()) if outside else "",  # who carries it on may stand in another folder
         read_key=read_key,
         mark=mark,
         at=at,

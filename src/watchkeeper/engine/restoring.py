@@ -47,10 +47,17 @@ class Outcome(Struct, frozen=True, kw_only=True):
     entries_lost: int | None
 
 
-async def restored(scribe: Scribe, *, by: str, reason: str, made_at: Instant, lost: Lost) -> Outcome:
-    """Write all of it into the store, which nobody else uses yet. Raises Rejected when the store does not take it."""
+async def restored(
+    scribe: Scribe, *, by: str, reason: str, made_at: Instant, lost: Lost, epoch_before: int = 0
+) -> Outcome:
+    """Write all of it into the store, which nobody else uses yet. Raises Rejected when the store does not take it.
+
+    `epoch_before`: the highest epoch that this home is known to have had; a backup from before it would give it again.
+    """
     now, store = scribe.clock.now(), scribe.store
     scribe.versions.update(await store.versions())
+    while scribe.versions.get("epoch", 0) < epoch_before:
+        await _write(scribe, Commit(at=now, bumps=("epoch",)))
     epoch = scribe.versions.get("epoch", 0) + 1
     size = await store.tree_size() + len(await store.pending_entries())
     identity = scribe.new_id("rst", now)

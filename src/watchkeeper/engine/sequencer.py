@@ -5,6 +5,7 @@ was altered. It is also kept in a file outside the database, so that a database 
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -43,7 +44,7 @@ class Sequencer:
             kept_s += EVERY_S
             if kept_s >= KEEP_EVERY_S and self._keep is not None and self.checkpoint:
                 kept_s = 0.0
-                self._keep(self.checkpoint)
+                await asyncio.to_thread(self._keep, self.checkpoint)
 
     async def step(self) -> None:
         """Integrate all that is pending, and sign the tree when it grew."""
@@ -95,14 +96,23 @@ async def with_kept(store: Store, work: Callable[[Kept], Answer]) -> Answer:
 
 
 def keep_in(*paths: Path) -> Callable[[str], None]:
-    """Writes the checkpoint beside the database, and where else it is to be kept; each whole or not at all."""
+    """Writes the checkpoint beside the database, and where else it is to be kept; each whole or not at all, whatever
+    happens to the power: a node does not start behind a checkpoint, nor with one that it cannot read.
+    """
+    kept: dict[Path, str] = {}
 
     def keep(text: str) -> None:
         for path in paths:
+            if kept.get(path) == text and path.exists():
+                continue  # an idle node does not wake the disk
             beside = path.with_suffix(".new")
             try:
-                beside.write_text(text, encoding="utf-8")
+                with beside.open("w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
                 beside.replace(path)
+                kept[path] = text
             except OSError as failed:
                 log.warning("the checkpoint could not be kept", path=str(path), why=str(failed))
 

@@ -79,6 +79,8 @@ async def _work(given: argparse.Namespace) -> int:
         host, port = _listens(given, settings)
         for problem in node.problems:
             log.warning("home", problem=str(problem))
+        if node.interrupted:
+            log.warning("store", what=node.interrupted)
         ending = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -50,7 +50,7 @@ def take(folder: Path) -> Held:
 
     Raises Unavailable when another process owns it, Rejected when it lies on a network file system.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _made(folder)
     kind = _NETWORK.get(magic(folder))
     if kind is not None:
         raise Rejected(
@@ -78,6 +78,38 @@ def make(folder: Path) -> Path:
     path = folder / DATABASE
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     return path
+
+
+def _made(folder: Path) -> None:
+    """With the folders above it that are missing, each by a durable name: a store is lost with the name of its folder."""
+    missing: list[Path] = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for number, each in enumerate(reversed(missing), start=1):
+        each.mkdir(exist_ok=True, mode=0o700 if number == len(missing) else 0o777)
+        settle(each.parent)
+
+
+def keep(path: Path, body: bytes, *, mode: int = 0o600) -> None:
+    """A small file, whole or not at all, and durable with its name once this returns."""
+    beside = path.with_name(f"{path.name}.new")
+    number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    with os.fdopen(number, "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)  # noqa: PTH105  the step that decides, by its own name
+    settle(path.parent)
+
+
+def sync(path: Path) -> None:
+    """What is in the file is on the disk once this returns; its name is the folder's (`settle`)."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def settle(folder: Path) -> None:

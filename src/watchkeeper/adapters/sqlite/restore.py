@@ -26,7 +26,8 @@ CHECKPOINT_BYTES_MAX: Final = 65_536
 
 class Backed(Struct, frozen=True, kw_only=True):
     """What a backup is, once all of it was looked at: with the key of its ledger, and the newest checkpoint that was kept
-    outside the database (`lost_size` -1: there was none).
+    outside the database (`lost_size` -1: there was none). `epoch` is the highest that a store in this home had: the next
+    one is above it, whatever the backup says, so that nothing from before a restore binds after a second one.
     """
 
     manifest: Manifest
@@ -34,13 +35,15 @@ class Backed(Struct, frozen=True, kw_only=True):
     origin: str
     lost_size: int
     lost_checkpoint: str
+    epoch: int = 0
 
 
 class Marked(Struct, frozen=True, kw_only=True):
-    """What the store says of itself now: the name of the restore, and the checkpoint of its ledger."""
+    """What the store says of itself now: the name of the restore, the checkpoint of its ledger, and its epoch."""
 
     name: str
     checkpoint: str
+    epoch: int
 
 
 Mark = Callable[[SqliteStore, Backed], Awaitable[Marked]]
@@ -89,8 +92,8 @@ async def restore(
             shutil.rmtree(staged, ignore_errors=True)
             raise
         had = (state / place.DATABASE).exists()
-        aside = f"before-restore-{marked.name}"
-        swap.decide(state, swap.Swap(aside=aside, checkpoint=outside), at)
+        aside = f"{swap.ASIDE}{marked.name}"
+        swap.decide(state, swap.Swap(aside=aside, checkpoint=outside, epoch=marked.epoch), at)
         swap.finish(state, at)
         return backed, state / aside if had else None
     finally:
@@ -102,8 +105,10 @@ def _backed(state: Path, staged: Path, source: Path, key: Path | None, outside: 
     seed, origin = _key(state, staged, key, manifest, read_key)
     public = public_key(origin, seed)
     checkpoints.verify(manifest.checkpoint, (public,), origin)
-    size, note = _lost([state / CHECKPOINT, *([Path(outside)] if outside else [])], public, origin)
-    return Backed(manifest=manifest, seed=seed, origin=origin, lost_size=size, lost_checkpoint=note)
+    before = sorted(state.glob(f"{swap.ASIDE}*/{CHECKPOINT}"))  # of a restore that is now repeated
+    size, note = _lost([state / CHECKPOINT, *before, *([Path(outside)] if outside else [])], public, origin)
+    epoch = swap.epoch_before(state)
+    return Backed(manifest=manifest, seed=seed, origin=origin, lost_size=size, lost_checkpoint=note, epoch=epoch)
 
 
 def _key(state: Path, staged: Path, key: Path | None, manifest: Manifest, read_key: ReadKey) -> tuple[bytes, str]:

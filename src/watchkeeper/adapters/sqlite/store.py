@@ -51,6 +51,7 @@ class SqliteStore:
         die: Die,
     ) -> None:
         self.path = path
+        self.finished = swap.Finished.NOTHING  # of a restore that was interrupted
         self.remark = remark()  # about the library, for a person; empty when there is nothing
         self._held = held
         self._readers = readers
@@ -69,7 +70,7 @@ class SqliteStore:
         with ExitStack() as undo:
             held = place.take(folder)
             undo.callback(held.release)
-            swap.finish(folder)
+            finished = swap.finish(folder)
             path = place.make(folder)
             try:
                 connection = writing(path, vfs)
@@ -81,7 +82,9 @@ class SqliteStore:
                 raise translated(broken, path) from broken
             place.settle(folder)
             undo.pop_all()
-        return cls(path, held, connection, readers, start, die)
+        store = cls(path, held, connection, readers, start, die)
+        store.finished = finished
+        return store
 
     # -- writing -----------------------------------------------------------------------------------
 

@@ -3,11 +3,12 @@
 from typing import Annotated, Final
 
 from pydantic import Field
-from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from watchkeeper.approve.roles import Verb
 from watchkeeper.engine.answer import No
+from watchkeeper.engine.backup import Archive
 from watchkeeper.engine.erasing import IDS_MAX, Wanted
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed
 from watchkeeper.guards.situation import Hold
@@ -23,7 +24,20 @@ MEDIA: Final = "application/x-tar"
 
 
 class Streamed(StreamingResponse):
+    """A backup on its way. However that ends, who asked for it being killed included, the copy of the store goes."""
+
     kept = b"{}"  # a repeated request is not answered with a file again
+
+    def __init__(self, archive: Archive) -> None:
+        headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{archive.name}"'}
+        super().__init__(archive.pieces, 200, headers, MEDIA)
+        self._archive = archive
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._archive.close()
 
 
 @family.get("/store")
@@ -83,9 +97,12 @@ async def backup(node: Here, actor: Who, body: BackupBody = WITHOUT_KEY) -> Resp
     archive = await engine.archiver(with_key=body.key)
     content = {"size": archive.size, "key": body.key, "checkpoint": archive.checkpoint}
     entry = engine.scribe.entry(Kind.BACKUP, {"backup": archive.name}, actor=actor.name, content=content)
-    await engine.scribe.commit(Commit(at=engine.clock.now(), entries=(entry,)))
-    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{archive.name}"'}
-    return Streamed(archive.pieces, 200, headers, MEDIA, background=BackgroundTask(archive.close))
+    try:
+        await engine.scribe.commit(Commit(at=engine.clock.now(), entries=(entry,)))
+    except BaseException:
+        archive.close()
+        raise
+    return Streamed(archive)
 
 
 @family.post("/store/resume", Verb.RESTORE, Hold)

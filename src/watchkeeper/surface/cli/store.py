@@ -1,6 +1,5 @@
 """What is kept: how large it is and for how long there is room, what went, and taking out what may go."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -101,13 +100,10 @@ def backup(to: Path, /, *, with_key: bool = False, json: bool = False) -> int:
     target = to / f"watchkeeper-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar" if to.is_dir() else to
     if target.exists():
         raise Ends(Exit.USAGE, f"{target} is there already: name a new file, so that no backup is overwritten")
-    beside = target.with_name(f".{target.name}.part")
     try:
-        found = _downloaded(beside, target, with_key=with_key)
+        found = _downloaded(target, with_key=with_key)
     except OSError as failed:
         raise Ends(Exit.LATER, f"{failed.filename or target}: cannot be written: {failed.strerror}") from failed
-    finally:
-        beside.unlink(missing_ok=True)
     noted = target.with_name(f"{target.name}.checkpoint")
     size = target.stat().st_size
     if json:
@@ -135,19 +131,11 @@ def backup(to: Path, /, *, with_key: bool = False, json: bool = False) -> int:
     return Exit.DONE
 
 
-def _downloaded(beside: Path, target: Path, *, with_key: bool) -> Any:
-    from watchkeeper.bootstrap import check_backup
+def _downloaded(target: Path, *, with_key: bool) -> Any:
+    from watchkeeper.bootstrap import keep_backup
 
-    number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(number, "wb") as file:
-        here().client().download("/store/backup", {"key": with_key}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    found = check_backup(beside, target.parent)
-    beside.replace(target)
-    noted = target.with_name(f"{target.name}.checkpoint")
-    noted.write_text(found.checkpoint, encoding="utf-8")
-    return found
+    client = here().client()
+    return keep_backup(target, lambda file: client.download("/store/backup", {"key": with_key}, file))
 
 
 def sweep(*, json: bool = False) -> int:
