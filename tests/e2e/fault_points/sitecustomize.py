@@ -65,3 +65,9 @@ def install(path: Path) -> None:
 
 if "WATCHKEEPER_KILL_AT" in os.environ and WORKER in sys.orig_argv:
     install(Path(os.environ["WATCHKEEPER_KILL_AT"]))
+
+if "WATCHKEEPER_KILL_NTH" in os.environ:
+    from nth import install as install_nth
+
+    _root, _after, _number = os.environ["WATCHKEEPER_KILL_NTH"].split("|")
+    install_nth(_root, int(_number), _after)
