@@ -29,7 +29,9 @@ SEEDS_A_DAY = 100_000
 FAILURES_SHOWN = 40
 WORDS_SHOWN = 300
 KILL_ROUND, SIMULATION_ROUND, POWER_ROUND, STORE_ROUND = 100, 240, 120, 60  # so many between two lines of progress
+RESTORE_ROUND = 60
 BULK = "Bulk in waves"
+RESTORE_KILLS = "Restore and backup killed"
 COUNTED = "WATCHKEEPER_COUNTED"
 SURE = {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "600"}  # this tree, and whole sentences
 
@@ -59,6 +61,8 @@ def main() -> int:
         (Part("Power lost", "seeds"), _power(first, given.power)),
         (Part("Store killed", "kills"), _store(first, given.store_kills)),
         (Part("Node killed", "kills"), _kills(first, given.kills)),
+        (Part("Power lost in a restore", "seeds"), _restores(first, given.restores)),
+        (Part(RESTORE_KILLS, "kills"), _restore_kills(first, given.restore_kills)),
         (Part("Prometheus and Alertmanager", "rounds"), _servers(given.servers)),
         (Part(BULK, "targets"), _bulk(given.bulk)),
     ):
@@ -103,6 +107,18 @@ def _kills(first: int, kills: int) -> Iterator[Round]:
     for start, count in _steps(first, kills, KILL_ROUND):
         environment = {"WATCHKEEPER_SEED": str(start), "WATCHKEEPER_KILLS": str(count)}
         yield Round(("tests/e2e/test_kill.py", "-o", "timeout=0"), start, count, environment)
+
+
+def _restores(first: int, seeds: int) -> Iterator[Round]:
+    for start, count in _steps(first, seeds, RESTORE_ROUND):
+        environment = {"WATCHKEEPER_SEED": str(start), "WATCHKEEPER_RESTORES": str(count)}
+        yield Round(("tests/chaos/test_restore_power.py", *_both()), start, count, environment)
+
+
+def _restore_kills(first: int, lives: int) -> Iterator[Round]:
+    for start, count in _steps(first, lives, RESTORE_ROUND):
+        environment = {"WATCHKEEPER_SEED": str(start), "WATCHKEEPER_RESTORE_KILLS": str(count)}
+        yield Round(("tests/chaos/test_restore_kill.py", "-o", "timeout=0"), start, count, environment)
 
 
 def _servers(rounds: int) -> Iterator[Round]:
@@ -209,7 +225,7 @@ def _page(began: datetime, parts: list[Part]) -> str:
         done = "not installed here" if part.skipped else f"{part.done} {part.unit}"
         lines.append(f"| {part.name} | {done} | {seeds} | {took} | {len(part.failures)} |")
     counted = sum((part.counted for part in parts), Counter[str]())
-    if counted:
+    if counted["starts"]:
         lines += [
             "",
             f"The killed nodes were started {counted['starts']} times. They acknowledged {counted['acknowledged']} "
@@ -282,6 +298,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store-kills", type=int, default=300, help="of a process that writes to the store")
     parser.add_argument("--seeds", type=int, default=6_000, help="of the simulated world")
     parser.add_argument("--power", type=int, default=1_200, help="seeds at which the power goes")
+    parser.add_argument(
+        "--restores", type=int, default=600, help="seeds at which the power goes in a restore or a backup"
+    )
+    parser.add_argument(
+        "--restore-kills", type=int, default=300, help="lives of a restore and of a backup that is killed"
+    )
     parser.add_argument("--servers", type=int, default=3, help="times from Prometheus to a resolved incident")
     parser.add_argument("--bulk", type=int, default=10_000, help="targets of one run in waves; 0 leaves it out")
     parser.add_argument("--storm", type=int, default=100_000, help="alerts of one storm; 0 for none")

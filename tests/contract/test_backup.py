@@ -1,6 +1,7 @@
 """Back up a real store that goes on, put it back, and interrupt that at every step: the old or the new, never a mixture."""
 
 import asyncio
+import contextlib
 import io
 import secrets
 import tarfile
@@ -8,11 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from watchkeeper import bootstrap
 from watchkeeper.adapters.sqlite import SqliteStore, archive, swap
 from watchkeeper.adapters.sqlite import restore as restoring
 from watchkeeper.bootstrap import read_key
+from watchkeeper.engine.backup import Archive
 from watchkeeper.engine.clock import SystemClock
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.sequencer import Sequencer
@@ -20,6 +23,7 @@ from watchkeeper.errors import Rejected, Unavailable, Untrusted
 from watchkeeper.ledger.entry import Kind
 from watchkeeper.ledger.entry import read as read_entry
 from watchkeeper.ports import Commit, Committed, Put
+from watchkeeper.surface.api.store import Streamed
 
 NODE = "watchkeeper/test"
 SEED = b"k" * 32
@@ -324,3 +328,28 @@ async def test_up_refuses_a_store_put_back_by_hand_and_takes_one_that_was_restor
     await node.engine.start()
     assert [each.origin for each in node.engine.world.holds.values()] == ["restore"]
     await node.close()
+
+
+@pytest.mark.parametrize("spec", ["2.3", "2.4"])
+async def test_a_backup_that_nobody_waits_for_any_more_is_taken_away(spec):
+    """Who asked was killed with the answer half sent: servers say so by a message, or by an error."""
+    closed, sent = [], asyncio.Event()
+    pieces = (b"x" for _ in range(1_000))
+    archive = Archive(name="a.tar", size=1, checkpoint="", pieces=pieces, close=lambda: closed.append(1))
+
+    async def receive():
+        await sent.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            sent.set()
+            if spec == "2.4":
+                raise OSError("gone")
+            await asyncio.Event().wait()
+
+    scope = {"type": "http", "asgi": {"spec_version": spec}, "method": "POST", "path": "/", "headers": []}
+    with contextlib.suppress(ClientDisconnect):
+        await Streamed(archive)(scope, receive, send)
+    assert closed == [1]
+    assert next(pieces) == b"x", "it was not sent to the end"
