@@ -14,11 +14,12 @@ from rich.console import Console
 from watchkeeper.bench.figures import Measure, Result, machine
 from watchkeeper.bench.measures import ALL, Unproven, ledger, profile
 from watchkeeper.bench.peers.compare import peers
+from watchkeeper.bench.peers.killed import killed
 from watchkeeper.bench.report import as_json, described, show, write
 
 ENTRIES_FULL: Final = 1_000_000
 SERVICES: Final = 1_000
-PEERS: Final = "peers"
+BESIDE: Final = {"peers": peers, "killed": killed}  # these know other software
 FAILED: Final = 1
 
 
@@ -66,8 +67,8 @@ async def _bench(
     """`profiled` alone prints the stages and nothing else. `installed`: where peers are, to be measured beside."""
     at = datetime.now(UTC)
     names = list(only) or ([] if profiled and not full and installed is None else list(ALL))
-    if installed is not None and PEERS not in names:
-        names.append(PEERS)
+    if installed is not None and not only:
+        names += BESIDE
     with tempfile.TemporaryDirectory(prefix="wk-bench-") as folder:
         known = machine(Path(folder))
         console.print(described(known), style="dim")
@@ -78,8 +79,8 @@ async def _bench(
                 measure: Any = ALL.get(name)
                 if full and name == "ledger":
                     measure = partial(ledger, entries=ENTRIES_FULL)
-                if name == PEERS:
-                    measure = partial(peers, installed=installed or Path())
+                if name in BESIDE:
+                    measure = partial(BESIDE[name], installed=installed or Path("peers"))
                 what = (getattr(measure, "func", measure).__doc__ or "").splitlines()[0]
                 console.print(f"turn {turn + 1} of {repeat}: {name} ({what})", style="dim")
                 found.append(await measure(Path(folder) / f"{turn}-{name}", seconds, services))

@@ -25,7 +25,8 @@ STARTS_AT: Final = "2026-01-01T00:00:00Z"
 
 class Order(Struct, frozen=True, kw_only=True):
     """`paced`: `rate` posts a second whatever comes back. `window`: at most so many alerts sent and not yet acted upon.
-    `posts`: each of `connections` sends the next when the last was answered, and no effect is waited for.
+    `posts`: each of `connections` sends the next when the last was answered, and no effect is waited for. `burst`: one about
+    each service as quickly as they are answered, and back at once; `wait`: until what a burst sent has had its effects.
 
     `batch` alerts a post. `services` are taken in turn; one that still waits for its effect is passed over. `shape` is how
     an alert is put into a body, and `path` where it is posted: those of a peer are its own.
@@ -51,7 +52,9 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, kw_only=True):
-    """`accepted_ns` and `effect_ns` of the alerts whose effect was seen, in the order of the effects."""
+    """`accepted_ns` and `effect_ns` of the alerts whose effect was seen, in the order of the effects. `pending` of a burst:
+    accepted, and without an effect so far.
+    """
 
     name: str
     posts: int = 0
@@ -61,6 +64,7 @@ class Outcome(Struct, kw_only=True):
     again: int = 0
     strays: int = 0
     missing: int = 0
+    pending: int = 0
     seconds: float = 0.0
     sent_ns: list[int] = []
     accepted_ns: list[int] = []
@@ -129,6 +133,10 @@ class Sender:
 
     async def run(self) -> Outcome:
         order, target = self._order, self._target
+        if order.kind == "wait":
+            began_ns = monotonic_ns()
+            await self._drained()
+            return self._summed(began_ns, monotonic_ns())
         if self._counts_effects:
             target.done.clear()
             target.again = target.strays = 0
@@ -142,10 +150,12 @@ class Sender:
                 await self._paced(began_ns, end_ns)
             case "window":
                 await self._window(end_ns)
+            case "burst":
+                await asyncio.gather(*(self._burst(caller) for caller in self._callers))
             case _:
                 await asyncio.gather(*(self._posts(caller, end_ns) for caller in self._callers))
         sent_all_ns = monotonic_ns()
-        if self._counts_effects:
+        if self._counts_effects and order.kind != "burst":
             await self._drained()
         for caller in self._callers:
             caller.close()
@@ -172,6 +182,15 @@ class Sender:
                     continue
                 caller = await self._idle.get()
                 under_way.create_task(self._post(caller, self._take()))
+
+    async def _burst(self, caller: Caller) -> None:
+        while self._services:
+            service = self._services.popleft()
+            sent = self._target.waiting[service] = _Sent(monotonic_ns(), self._order.steps)
+            if await self._send(caller, [service]):
+                sent.accepted_ns = monotonic_ns()
+            else:
+                self._target.waiting.pop(service, None)
 
     async def _posts(self, caller: Caller, end_ns: int) -> None:
         while monotonic_ns() < end_ns:
@@ -261,7 +280,8 @@ class Sender:
         found.seconds = (sent_all_ns - began_ns) / 1e9
         found.posts_per_s = found.posts / found.seconds
         found.alerts_per_s = found.alerts / found.seconds
-        if not self._counts_effects:
+        found.pending = len(target.waiting) if order.kind == "burst" else 0
+        if not self._counts_effects or order.kind == "burst":
             return found
         found.again, found.strays, found.missing = target.again, target.strays, len(target.waiting)
         target.waiting.clear()

@@ -1,8 +1,9 @@
 """The comparison: one sender, one sink, one turn; alerts one at a time, then AT_ONCE at a time, through each that is there."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -80,7 +81,7 @@ async def _runs(folder: Path, seconds: float, installed: Path, figures: list[Fig
 
 
 async def _through(peer: Peer, installed: Path, into: Path, seconds: float, services: int) -> list[Outcome]:
-    async with _outside(into.with_suffix(".outside")) as outside, peer.start(installed, into, outside.port) as how:
+    async with _outside(into.with_suffix(".outside")) as outside, peer.start(installed, into, outside.port) as up:
 
         async def send(window: int, seconds: float) -> Outcome:
             order = {
@@ -91,18 +92,22 @@ async def _through(peer: Peer, installed: Path, into: Path, seconds: float, serv
                 "services": services,
                 "connections": TOGETHER,
                 "quiet_s": peer.quiet_s,
-                **how,
+                **up.how,
             }
             (found,) = await outside.send(msgspec.convert({**order, "window": window, "seconds": seconds}, Order))
             return found
 
-        for _ in range(WARM_TRIES):
-            if (await send(1, WARM_S)).effects:
-                break
-            await asyncio.sleep(WARM_S)
-        else:
-            raise Absent("it acted upon no alert")
+        await warmed(partial(send, 1))
         return [await send(window, seconds) for window in (1, TOGETHER)]
+
+
+async def warmed(send: Callable[[float], Awaitable[Outcome]]) -> None:
+    """Until it acts upon an alert: some listen before they do. Raises Absent when it never does."""
+    for _ in range(WARM_TRIES):
+        if (await send(WARM_S)).effects:
+            return
+        await asyncio.sleep(WARM_S)
+    raise Absent("it acted upon no alert")
 
 
 @asynccontextmanager

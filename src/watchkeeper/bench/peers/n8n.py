@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.bench.peers.peer import Absent, free_port, run, running
+from watchkeeper.bench.peers.peer import Absent, Up, free_port, run, running
 
 
 class N8n:
@@ -29,7 +29,7 @@ class N8n:
         return str(msgspec.json.decode(text)["version"])
 
     @asynccontextmanager
-    async def start(self, folder: Path, into: Path, sink: int) -> AsyncIterator[dict[str, Any]]:
+    async def start(self, folder: Path, into: Path, sink: int) -> AsyncIterator[Up]:
         into.mkdir(parents=True)
         (into / "workflow.json").write_bytes(msgspec.json.encode([_workflow(sink)]))
         port, broker = free_port(), free_port()
@@ -49,8 +49,8 @@ class N8n:
         log = into / "log"
         await run([program, "import:workflow", f"--input={into / 'workflow.json'}"], environment, log=log)
         await run([program, "publish:workflow", "--id=bench"], environment, log=log)
-        async with running([program, "start"], environment, log, port):
-            yield {"port": port, "path": "/webhook/alerts", "shape": "alertmanager"}
+        async with running([program, "start"], environment, log, port) as process:
+            yield Up({"port": port, "path": "/webhook/alerts", "shape": "alertmanager"}, process)
 
 
 def _workflow(sink: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 UP_WITHIN_S: Final = 120.0
 DOWN_WITHIN_S: Final = 20.0
@@ -18,6 +18,13 @@ LOOK_S: Final = 0.1
 
 class Absent(Exception):
     """It is not installed, or cannot be started: the words say what to do."""
+
+
+class Up(NamedTuple):
+    """`how` are the fields of an order that reaches it."""
+
+    how: dict[str, Any]
+    process: "Running"
 
 
 class Peer(Protocol):
@@ -30,8 +37,8 @@ class Peer(Protocol):
     async def version(self, folder: Path) -> str:
         """Raises Absent."""
 
-    def start(self, folder: Path, into: Path, sink: int) -> AbstractAsyncContextManager[dict[str, Any]]:
-        """Up in `into`, acting on alerts by a POST to the sink's port; gives the fields of an order."""
+    def start(self, folder: Path, into: Path, sink: int) -> AbstractAsyncContextManager[Up]:
+        """Up in `into`, acting on alerts by a POST to the sink's port."""
 
 
 def python(folder: Path, name: str) -> Path:
@@ -74,31 +81,57 @@ async def run(words: list[str], environment: Mapping[str, str] | None = None, lo
     return said.decode("utf-8", "replace")
 
 
-@asynccontextmanager
-async def running(words: list[str], environment: Mapping[str, str], log: Path, port: int) -> AsyncIterator[None]:
-    """A process that listens at `port`; it and what it started are gone at the end."""
-    with log.open("ab") as file:
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            env={**os.environ, **environment},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-            cwd=log.parent,
-        )
-    try:
-        await _listens(process, port, words[0])
-        yield
-    finally:
-        for number, within_s in ((signal.SIGTERM, DOWN_WITHIN_S), (signal.SIGKILL, DOWN_WITHIN_S)):
+class Running:
+    """A process that listens at `port`. What it started is in its group, and ends with it."""
+
+    def __init__(self, words: list[str], environment: Mapping[str, str], log: Path, port: int) -> None:
+        self._words, self._environment, self._log, self._port = words, environment, log, port
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def up(self) -> None:
+        """Raises Absent when it does not come to listen."""
+        with self._log.open("ab") as file:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._words,
+                env={**os.environ, **self._environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+                cwd=self._log.parent,
+            )
+        await _listens(self._process, self._port, self._words[0])
+
+    async def kill(self) -> None:
+        """As a power cut would: -9, to all of the group at once."""
+        await self._end((signal.SIGKILL,))
+
+    async def down(self) -> None:
+        await self._end((signal.SIGTERM, signal.SIGKILL))
+
+    async def _end(self, numbers: tuple[signal.Signals, ...]) -> None:
+        process = self._process
+        if process is None:
+            return
+        for number in numbers:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
             with suppress(TimeoutError):
-                async with asyncio.timeout(within_s):
+                async with asyncio.timeout(DOWN_WITHIN_S):
                     await process.wait()
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what it left behind
+
+
+@asynccontextmanager
+async def running(words: list[str], environment: Mapping[str, str], log: Path, port: int) -> AsyncIterator[Running]:
+    """It and what it started are gone at the end."""
+    found = Running(words, environment, log, port)
+    try:
+        await found.up()
+        yield found
+    finally:
+        await found.down()
 
 
 async def _listens(process: asyncio.subprocess.Process, port: int, name: str) -> None:

@@ -5,9 +5,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-from watchkeeper.bench.peers.peer import free_port, python, run, running, version_of
+from watchkeeper.bench.peers.peer import Up, free_port, python, run, running, version_of
 
 # Run by the peer's own interpreter: SINK_URL.
 PROGRAM = """
@@ -45,7 +44,7 @@ class Prefect:
         return await version_of([str(python(folder, self.name)), "-c", program])
 
     @asynccontextmanager
-    async def start(self, folder: Path, into: Path, sink: int) -> AsyncIterator[dict[str, Any]]:
+    async def start(self, folder: Path, into: Path, sink: int) -> AsyncIterator[Up]:
         into.mkdir(parents=True)
         program = into / "setup.py"
         program.write_text(PROGRAM, encoding="utf-8")
@@ -58,8 +57,8 @@ class Prefect:
             "DO_NOT_TRACK": "1",
         }
         words = [str(interpreter), "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        async with running(words, environment, into / "log", port):
+        async with running(words, environment, into / "log", port) as process:
             await run(
                 [str(interpreter), str(program), f"http://127.0.0.1:{sink}/by-body"], environment, log=into / "log"
             )
-            yield {"port": port, "path": "/api/events", "shape": "prefect"}
+            yield Up({"port": port, "path": "/api/events", "shape": "prefect"}, process)

@@ -6,9 +6,8 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-from watchkeeper.bench.peers.peer import free_port, python, running, version_of
+from watchkeeper.bench.peers.peer import Up, free_port, python, running, version_of
 
 RULEBOOK = """
 - name: bench
@@ -51,7 +50,7 @@ class Rulebook:
         return await version_of([str(python(folder, self.name)), "-c", program])
 
     @asynccontextmanager
-    async def start(self, folder: Path, into: Path, sink: int) -> AsyncIterator[dict[str, Any]]:
+    async def start(self, folder: Path, into: Path, sink: int) -> AsyncIterator[Up]:
         into.mkdir(parents=True)
         interpreter, port = python(folder, self.name), free_port()
         (into / "rulebook.yml").write_text(RULEBOOK.format(port=port, sink=sink), encoding="utf-8")
@@ -64,5 +63,5 @@ class Rulebook:
             str(into / "inventory.yml"),
         ]
         environment = {"PATH": f"{interpreter.parent}:{os.environ.get('PATH', '')}", "HOME": str(into)}
-        async with running(words, environment, into / "log", port):
-            yield {"port": port, "path": "/alerts", "shape": "alertmanager"}
+        async with running(words, environment, into / "log", port) as process:
+            yield Up({"port": port, "path": "/alerts", "shape": "alertmanager"}, process)

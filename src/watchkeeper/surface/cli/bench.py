@@ -6,7 +6,7 @@ from typing import Final
 
 from watchkeeper.surface.cli.place import Ends, Exit
 
-MEASURES: Final = ("latency", "effects", "intake", "runs", "ledger", "start")
+MEASURES: Final = ("latency", "effects", "intake", "runs", "ledger", "start", "peers", "killed")
 
 
 def bench(
@@ -26,7 +26,8 @@ def bench(
     Parameters
     ----------
     only
-        One of latency, effects, intake, runs, ledger, start, as often as wanted; all of them without one.
+        One of latency, effects, intake, runs, ledger, start, peers, killed, as often as wanted. Without one all of them, the
+        last two only with --peers: other software at the same work, and what `kill -9` loses.
     seconds
         How long each measure drives.
     repeat
@@ -43,7 +44,7 @@ def bench(
         A folder for raw results and plots.
     peers
         A folder where DBOS, Prefect, ansible-rulebook and n8n are installed, each in a folder of its name; those that are
-        there are measured beside.
+        there are measured beside. 'killed' measures this software without it.
     """
     unknown = [each for each in only if each not in MEASURES]
     if unknown:
