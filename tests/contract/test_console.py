@@ -52,6 +52,8 @@ PLACES = (
     "/rules/shop/down",
     "/runbooks/shop/mend",
     "/limits",
+    "/limits/calendar",
+    "/limits/calendar?week=2026-W53&at=99:99&service=nothing",
     "/reviews",
     "/ledger",
     "/ledger/0",

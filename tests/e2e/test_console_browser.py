@@ -260,6 +260,7 @@ async def places(desk: Desk) -> dict[str, str]:
         "rule": f"/rules/{PAYMENTS}",
         "runbook": "/runbooks/payments/restart-instance",
         "limits": "/limits",
+        "calendar": "/limits/calendar",
         "reviews": "/reviews",
         "ledger": "/ledger",
         "entry": "/ledger/3",

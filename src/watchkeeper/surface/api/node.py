@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from watchkeeper import __version__
 from watchkeeper.approve.people import Actor
+from watchkeeper.engine.agenda import AgendaReader
 from watchkeeper.engine.breaker_reading import BreakerReader
 from watchkeeper.engine.business_reading import BusinessReader
 from watchkeeper.engine.calendar_reading import CalendarReader
@@ -67,6 +68,7 @@ class Node:
         self.impacts = Impacts(engine, self.trying)
         self.suggesting = Suggester(engine)
         self.calendars = CalendarReader(engine)
+        self.agenda = AgendaReader(engine)
         self.tallies = Tallies(engine)
         self.timed = TimingReader(engine)
         self.trends = Trends(engine)

@@ -1,6 +1,7 @@
 """Calendars: when a part of the home is closed to changes, and whether it is now."""
 
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from watchkeeper.surface.cli.limits import scope_of
 from watchkeeper.surface.cli.look import nothing
@@ -9,6 +10,8 @@ from watchkeeper.surface.cli.words import (
     Column,
     as_json,
     at,
+    count,
+    moment,
     pairs,
     safe,
     say,
@@ -20,6 +23,7 @@ from watchkeeper.surface.cli.words import (
 )
 from watchkeeper.surface.client import Problem, segment
 
+DAYS_MAX: Final = 100
 _TEACH = "Map an .ics to a scope in calendars/calendars.yaml, then: wk plan."
 
 
@@ -109,6 +113,57 @@ def freeze_status(*, at_: str = "", scope: tuple[str, ...] = (), json: bool = Fa
     if found["state"] != "open" and found["next"]:
         wrapped(f"Next: {_window(found['next'])}", "    ", first="  ")
     return code
+
+
+def agenda(*, from_: str = "", days: int = 31, json: bool = False) -> int:
+    """Freezes, maintenance, holds and stops of a span of time, past or to come.
+
+    Parameters
+    ----------
+    from_
+        Its beginning, for example 2026-12-01T00:00:00Z; now without it.
+    days
+        How long it is, at most 100.
+    """
+    begin = moment(from_) if from_ else datetime.now(UTC)
+    if begin is None or not 1 <= days <= DAYS_MAX:
+        raise Ends(Exit.USAGE, f"give --from as an instant such as 2026-12-01T00:00:00Z, and --days as 1 to {DAYS_MAX}")
+    span_ = {"from": begin.isoformat(), "until": (begin + timedelta(days=days)).isoformat()}
+    found = here().client().get("/agenda", span_)
+    if json:
+        as_json(found)
+        return Exit.DONE
+    if found["items"]:
+        table(
+            (
+                Column(name="from"),
+                Column(name="until"),
+                Column(name="what"),
+                Column(name="on", flex=True),
+                Column(name="reason", flex=True),
+                Column(name="by", spare=True),
+            ),
+            [
+                (
+                    at(each["from_at"]),
+                    (at(each["until_at"]) or "somebody resumes") + (" (lifted)" if each["ended_early"] else ""),
+                    each["kind"],
+                    scope(each["scope"]),
+                    each["reason"],
+                    each["calendar"] or each["by"],
+                )
+                for each in found["items"]
+            ],
+        )
+    else:
+        say("Nothing holds automation back in that time.")
+    if found["left_off"]:
+        wrapped(f"{count(found['left_off'], 'more item')} not shown: ask for fewer days.")
+    for name, why in found["unread"].items():
+        wrapped(f"Not known: calendar {safe(name)} cannot be read: {safe(why)}.")
+    if found["since_at"]:
+        wrapped(f"What people set before {at(found['since_at'])} was not looked at.")
+    return Exit.DONE
 
 
 def _one(name: str) -> dict[str, Any]:

@@ -149,6 +149,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     _verb("hold lift", "limits:hold_lift", "End a hold.", "Limit"),
     _verb("freeze list", "limits:freezes", "Freezes in force or to come.", "Limit"),
     _verb("freeze status", "calendars:freeze_status", "Open or closed to changes, why, until when.", "Limit"),
+    _verb("freeze agenda", "calendars:agenda", "Freezes, maintenance, holds and stops of a span of time.", "Limit"),
     _verb("calendars list", "calendars:calendars", "Calendars, with age, state and next window.", "Limit"),
     _verb("calendars show", "calendars:show", "One calendar, with its next windows.", "Limit"),
     _verb("calendars read", "calendars:read", "Read a calendar again now.", "Limit"),

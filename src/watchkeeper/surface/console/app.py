@@ -25,6 +25,7 @@ from watchkeeper.surface.api.node import COOKIE, Node, session_text
 from watchkeeper.surface.console import render
 from watchkeeper.surface.console.call import UNSIGNED, Refused
 from watchkeeper.surface.console.pages import (
+    agenda,
     alerts,
     approvals,
     cards,
@@ -75,6 +76,7 @@ PAGES: Final = (
     *reviews.PAGES,
     *rules.PAGES,
     *limits.PAGES,
+    *agenda.PAGES,
     *ledger.PAGES,
     *letters.PAGES,
     *sources.PAGES,

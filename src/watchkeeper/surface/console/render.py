@@ -27,6 +27,7 @@ def environment() -> Environment:
         "said": said,
         "told": lambda text, most=words.TEXT_CHARS_MAX: said(words.tidy(str(text)), most),
         "at": at,
+        "both": both,
         "ago": ago,
         "ref": lambda ref: said(words.short_ref(ref)),
         "id": short,
@@ -81,6 +82,16 @@ def at(context: Context, text: str | None, form: str = "") -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         text, words.utc(text), words.clock(text, context["now"], zone)
     )
+
+
+@pass_context
+def both(context: Context, text: str) -> Markup:
+    """An instant in the viewer's zone, and in UTC where that is not the same."""
+    zone: ZoneInfo = context["zone"]
+    here = words.clock(text, context["now"], zone)
+    beside = "" if zone.key == "UTC" else words.beside(text, zone)
+    utc = Markup(' <small class="utc">({})</small>').format(beside) if beside else Markup("")
+    return Markup('<time datetime="{}" title="{}">{}</time>{}').format(text, words.utc(text), here, utc)
 
 
 @pass_context

@@ -142,6 +142,13 @@ def clock(text: str, now: str, zone: ZoneInfo) -> str:
     return f"{at.day} {at:%b %H:%M}" if at.year == today.year else f"{at.day} {at:%b %Y}"
 
 
+def beside(text: str, zone: ZoneInfo) -> str:
+    """The same in UTC, with its day where that is another one."""
+    at = instant(text)
+    other = at.astimezone(zone).date() != at.date()
+    return f"{at.day} {at:%b} {at:%H:%M} UTC" if other else f"{at:%H:%M} UTC"
+
+
 def utc(text: str) -> str:
     at: datetime = instant(text)
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -42,6 +42,10 @@ async def limits(visit: Visit) -> Response:
         at="limits",
         title="Freezes and holds",
         force=force,
+        ahead=sorted(
+            (one for one in visit.status["freezes"] if one["from_at"] > visit.status["at"]),
+            key=lambda one: one["from_at"],
+        ),
         calendars=calendars["items"],
         past=past[:ENDED_SHOWN],
         waiting=waiting["items"],

@@ -114,7 +114,11 @@ def in_force(
         for one in status["stops"]
     ]
     found += [{**one, "what": "Hold on", "icon": "pause", "kind": "holds"} for one in status["holds"]]
-    found += [{**one, "what": "Freeze of", "icon": "snowflake", "kind": "freezes"} for one in status["freezes"]]
+    found += [
+        {**one, "what": "Freeze of", "icon": "snowflake", "kind": "freezes"}
+        for one in status["freezes"]
+        if one["from_at"] <= status["at"]
+    ]
     found += [
         {
             **one,
