@@ -4,6 +4,7 @@ import hashlib
 import json
 from datetime import timedelta
 
+from msgspec.structs import replace
 from rig import START
 from stage import SETTINGS, Stage, house, play
 from test_engine_silences import There
@@ -239,5 +240,68 @@ def test_what_is_long_over_goes_from_the_store_and_deliveries_go_before(monkeypa
         assert await stage.store.count("muted") == 0
         assert await stage.store.count("silence") == 0
         assert await stage.store.count("recorder") == 1
+
+    play(scene, stage)
+
+
+def test_under_a_legal_hold_nothing_of_it_goes(monkeypatch):
+    monkeypatch.setattr(recorder, "KEPT_AFTER_MS", 600_000)
+    stage = Stage(house(settings=f"{RECORDED}retention: {{legal_hold: true}}\n"))
+
+    async def scene(stage: Stage) -> None:
+        by = silence(ends=now(stage) + timedelta(minutes=1))
+        await said(stage, silenced(DOWN, now(stage), by, **labels()))
+        await stage.on.sweeper.sweep()
+        assert not stage.on.sweeper.gone["delivery"]
+        await stage.passes(760)
+        assert not stage.on.world.suppressed
+        assert await stage.store.count("muted") == 1
+        assert await stage.store.count("silence") == 1
+
+    play(scene, stage)
+
+
+def test_a_source_that_leaves_the_configuration_is_forgotten():
+    stage = Stage(house(settings=RECORDED))
+
+    async def scene(stage: Stage) -> None:
+        await said(stage, silenced(DOWN, now(stage), STANDS, **labels()))
+        assert stage.on.world.suppressed
+        settings = stage.on.world.configuration.settings
+        stage.on.world.configuration = replace(stage.on.world.configuration, settings=replace(settings, sources={}))
+        await stage.passes(70)
+        assert not stage.on.world.suppressed
+        assert stage.on.silences.sources() == ()
+        for kind in ("muted", "silence", "recorder"):
+            assert await stage.store.count(kind) == 0
+
+    play(scene, stage)
+
+
+def test_an_alert_that_inhibits_and_is_itself_muted_has_its_name():
+    stage = Stage(house(settings=RECORDED))
+
+    async def scene(stage: Stage) -> None:
+        await said(stage, silenced(HOST, now(stage), STANDS, **labels("HostDown", "cart")))
+        await said(stage, inhibited(DOWN, now(stage), HOST, **labels()))
+        assert stage.on.world.suppressed["default", DOWN] == f"it is inhibited in default by HostDown ({HOST})"
+
+    play(scene, stage)
+
+
+def test_what_passes_the_bound_is_counted_and_what_let_go_makes_room(monkeypatch):
+    monkeypatch.setattr(recorder, "MUTED_MAX", 2)
+    monkeypatch.setattr(recorder, "SILENCES_MAX", 1)
+    stage = Stage(house(settings=RECORDED))
+
+    async def scene(stage: Stage) -> None:
+        await said(stage, notified(fingerprint("A", "a"), now(stage)), notified(fingerprint("B", "b"), now(stage)))
+        await said(stage, silenced(DOWN, now(stage), STANDS, **labels()))
+        await said(stage, silenced(HOST, now(stage), STANDS, **labels("HostDown", "cart")))
+        assert {each for _, each in stage.on.world.suppressed} == {DOWN, HOST}
+        await said(stage, inhibited(fingerprint("C", "c"), now(stage), HOST, alertname="C"))
+        await said(stage, silence_updated(silence("another"), now(stage)))
+        assert {each for _, each in stage.on.world.suppressed} == {DOWN, HOST}
+        assert stage.on.silences.sources()[0]["recorder"]["not_kept"] == 2
 
     play(scene, stage)

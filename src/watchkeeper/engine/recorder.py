@@ -218,7 +218,9 @@ class Recorders:
     # What goes.
 
     async def sweep(self, now_ms: int) -> None:
-        """What is over for a day goes, and everything of a source that left the configuration."""
+        """What is over for a day goes, and everything of a source that left the configuration; from the store only while no
+        legal hold stands.
+        """
         if self._swept_ms is not None and now_ms - self._swept_ms < SWEEP_EVERY_MS:
             return
         self._swept_ms = now_ms
@@ -238,7 +240,7 @@ class Recorders:
                 del source.silences[silence.id]
             drops += [Drop(kind="muted", id=each.id) for each in old if each.reasons]
             drops += [Drop(kind="silence", id=f"{name}/{each.id}") for each in ended]
-        if drops:
+        if drops and not self._world.configuration.settings.retention.legal_hold:
             await self._scribe.commit(Commit(at=now, drops=tuple(drops)))
 
     def _long_over(self, name: str, found: Muted, now: Instant) -> bool:

@@ -190,7 +190,7 @@ class Silences:
             if causes is None:
                 continue
             labels = told.labels if told is not None else self.recorders.labels(name, fingerprint)
-            why = sentence(name, causes, self.recorders.silences(name), self._named(group))
+            why = sentence(name, causes, self.recorders.silences(name), self._named(name, group))
             return Suppressed(source=name, group=group, fingerprint=fingerprint, labels=labels, why=why)
         return None
 
@@ -214,10 +214,13 @@ class Silences:
             found[Cause(reason.because, reason.name, reason.rule)] = None
         return tuple(sorted(found)) if suppressed else None
 
-    def _named(self, group: str) -> Callable[[str], str]:
+    def _named(self, source: str, group: str) -> Callable[[str], str]:
+        """The name of an alert by its fingerprint: one that reached this node, or that the recorder told of; "" for none."""
+
         def name_of(fingerprint: str) -> str:
             episodes = self._witnesses.episodes(group, fingerprint)
-            return episodes[-1].labels.get("alertname", "") if episodes else ""
+            labels = episodes[-1].labels if episodes else self.recorders.labels(source, fingerprint)
+            return labels.get("alertname", "")
 
         return name_of
 

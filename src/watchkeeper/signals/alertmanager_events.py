@@ -20,7 +20,7 @@ from watchkeeper.signals.statement import ELEMENTS_MAX, dead_letter, inside, too
 from watchkeeper.values import Instant, Labels
 
 TEXT_CHARS_MAX: Final = 300
-FINGERPRINT_MOST: Final = 2**64 - 1
+_FINGERPRINT_MOST: Final = 2**64 - 1
 _At = Annotated[Instant, Meta(tz=True)]
 _Whole = int | str  # 64 bits: text in this encoding, and a number is understood
 
@@ -238,7 +238,7 @@ def _fingerprint(value: _Whole, position: str) -> str:
     number = (
         int(value) if isinstance(value, int) or (value.isascii() and value.isdecimal() and len(value) <= 20) else -1
     )
-    if not 0 < number <= FINGERPRINT_MOST:
+    if not 0 < number <= _FINGERPRINT_MOST:
         raise Malformed(position, f"{str(value)[:40]!r} is no fingerprint: expected a number of 64 bits, in digits")
     return f"{number:016x}"
 

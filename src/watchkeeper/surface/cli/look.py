@@ -257,23 +257,30 @@ def _suppressed(*, json: bool) -> int:
 
 
 def _who_says_so(sources: list[dict[str, Any]]) -> None:
-    """A line for each Alertmanager: how fresh its word is, and what to do where it is not."""
     if sources:
         say()
     for each in sources:
-        lines: list[str] = []
-        if each["asked"]:
-            asked = f"asked {at(each['asked_at'])}" if each["asked_at"] else "not answered yet"
-            lines.append(f"its API cannot be read: {safe(each['failing'])}" if each["failing"] else asked)
-        if recorder := each["recorder"]:
-            lines.append(f"its recorder was heard {at(recorder['heard_at'])}")
-            if recorder["quiet"]:
-                lines.append("and is quiet: either nothing happens there, or its events do not arrive")
-            if recorder["distrusted"]:
-                lines.append(f"{count(recorder['distrusted'], 'event')} with a time more than 5 min off: set its clock")
-            if recorder["not_kept"]:
-                lines.append(f"{count(recorder['not_kept'], 'event')} of more alerts or silences than are kept")
-        wrapped(f"{safe(each['source'])}: {', '.join(lines)}")
+        wrapped(heard_of(each), "  ")
+
+
+def heard_of(source: dict[str, Any]) -> str:
+    """How fresh the word of one Alertmanager is, and what to do where it is not."""
+    found: list[str] = []
+    if source["asked"] and source["failing"]:
+        found.append(f"its API cannot be read: {safe(source['failing'])}")
+    elif source["asked"]:
+        found.append(f"asked {at(source['asked_at'])}" if source["asked_at"] else "not asked yet")
+    if recorder := source["recorder"]:
+        found.append(f"its event recorder was heard {at(recorder['heard_at'])}")
+        if recorder["quiet"]:
+            found.append("it is quiet: either nothing happens there, or its events do not arrive")
+        if off := recorder["distrusted"]:
+            found.append(
+                f"{count(off, 'event')} bore a time more than 5 min off: set its clock, or do not replay old ones"
+            )
+        if lost := recorder["not_kept"]:
+            found.append(f"{count(lost, 'event')} told of more alerts or silences than are kept: rely on its API")
+    return f"{safe(source['source'])}: {'; '.join(found)}"
 
 
 def decisions(
