@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 from rig import START
-from stage import SETTINGS, Stage, house, play
+from stage import SETTINGS, Stage, house, play, rule
 from test_engine_silences import There
 
 from recorder_events import SILENCE, inhibited, notified, resolved, silence, silence_updated, silenced
 from watchkeeper.correlate.muted import Muted
-from watchkeeper.engine import recorder
+from watchkeeper.engine import recorder, silences
 from watchkeeper.engine.reading import Reader
 from watchkeeper.engine.records import SilenceRecord
 from watchkeeper.signals.signal import DeadLetter
@@ -296,6 +296,7 @@ def test_what_passes_the_bound_is_counted_and_what_let_go_makes_room(monkeypatch
 
     async def scene(stage: Stage) -> None:
         await said(stage, notified(fingerprint("A", "a"), now(stage)), notified(fingerprint("B", "b"), now(stage)))
+        assert await stage.store.count("muted") == 0, "what nothing keeps back is known for a while, and not stored"
         await said(stage, silenced(DOWN, now(stage), STANDS, **labels()))
         await said(stage, silenced(HOST, now(stage), STANDS, **labels("HostDown", "cart")))
         assert {each for _, each in stage.on.world.suppressed} == {DOWN, HOST}
@@ -303,5 +304,53 @@ def test_what_passes_the_bound_is_counted_and_what_let_go_makes_room(monkeypatch
         await said(stage, silence_updated(silence("another"), now(stage)))
         assert {each for _, each in stage.on.world.suppressed} == {DOWN, HOST}
         assert stage.on.silences.sources()[0]["recorder"]["not_kept"] == 2
+
+    play(scene, stage)
+
+
+def test_what_is_suppressed_no_more_is_decided_at_once():
+    stage = Stage(house(settings=RECORDED, rules={"down": rule(ceiling="approve")}))
+
+    async def scene(stage: Stage) -> None:
+        await said(stage, silenced(DOWN, now(stage), STANDS, **labels()))
+        await stage.fire("Down", "web")
+        await stage.decided(1)
+        await said(stage, resolved(DOWN, now(stage)))
+        await stage.decided(2, within_s=5)
+        assert await stage.verdicts() == ["hold", "ask"]
+
+    play(scene, stage)
+
+
+def test_an_inhibition_that_is_asked_and_told_bears_the_rule_that_only_one_of_them_knows():
+    stage, there = Stage(house(settings=BOTH)), There()
+
+    async def scene(stage: Stage) -> None:
+        stage.on.silences.ask = there
+        there.answer = [{**polled(), "status": {"state": "suppressed", "silencedBy": [], "inhibitedBy": [HOST]}}]
+        await stage.until(lambda: stage.on.world.suppressed)
+        assert list(stage.on.world.suppressed.values()) == [f"it is inhibited in default by {HOST}"]
+        await said(stage, inhibited(DOWN, now(stage), HOST, "host-down", **labels()))
+        both = [f"it is inhibited in default by {HOST} (rule host-down)"]
+        assert list(stage.on.world.suppressed.values()) == both
+        await stage.passes(11)
+        assert list(stage.on.world.suppressed.values()) == both
+
+    play(scene, stage)
+
+
+def test_an_answer_that_is_not_read_to_its_end_ends_nothing(monkeypatch):
+    monkeypatch.setattr(silences, "SUPPRESSED_MAX", 1)
+    stage, there = Stage(house(settings=BOTH)), There()
+
+    async def scene(stage: Stage) -> None:
+        stage.on.silences.ask = there
+        await said(stage, silenced(HOST, now(stage), STANDS, **labels("HostDown", "cart")))
+        there.answer = [polled(), {**polled(), "fingerprint": HOST}]
+        await stage.passes(11)
+        assert {each for _, each in stage.on.world.suppressed} == {DOWN, HOST}
+        there.answer = [polled()]
+        await stage.passes(11)
+        assert {each for _, each in stage.on.world.suppressed} == {DOWN}
 
     play(scene, stage)
