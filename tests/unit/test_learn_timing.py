@@ -90,7 +90,7 @@ def test_an_hour_is_the_sum_of_its_minutes_and_stretches_of_hours_begin_at_midni
     timing = Timing()
     for minute in range(3):
         timing.took("commit", 1_000 * (minute + 1), after_ms(AT, minute * MINUTE_MS))
-        timing.signal("news", after_ms(AT, minute * MINUTE_MS))
+        timing.signal("news", "edge", after_ms(AT, minute * MINUTE_MS))
     found = slots(timing.hours, AT, 24 * HOUR_MS, 6 * HOUR_MS)
     assert [at.hour for at, _ in found] == [12, 18, 0, 6]
     assert [slot is not None for _, slot in found] == [False, False, False, True]
@@ -132,7 +132,7 @@ async def written(timing: Timing, store: MemoryStore, now: datetime) -> None:
 async def test_what_was_timed_survives_a_start_and_the_time_without_the_node_is_unknown():
     store, before, after = MemoryStore(), Timing(), Timing()
     before.took("decided", 7_000, AT)
-    before.signal("repeated", AT)
+    before.signal("repeated", "edge", AT)
     await written(before, store, AT)
     later = after_ms(AT, 3 * MINUTE_MS)
     await after.load(store, later)
@@ -146,7 +146,7 @@ async def test_what_was_timed_survives_a_start_and_the_time_without_the_node_is_
 async def test_the_last_minutes_of_an_hour_are_written_with_the_next_one():
     store, timing, again = MemoryStore(), Timing(), Timing()
     await written(timing, store, after_ms(AT, 29 * MINUTE_MS))
-    timing.signal("news", after_ms(AT, 29 * MINUTE_MS))
+    timing.signal("news", "edge", after_ms(AT, 29 * MINUTE_MS))
     await written(timing, store, after_ms(AT, 31 * MINUTE_MS))
     await again.load(store, after_ms(AT, 31 * MINUTE_MS))
     assert again.hours == timing.hours

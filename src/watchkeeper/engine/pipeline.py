@@ -264,7 +264,7 @@ class Pipeline:
     def _relate(self, delivery: Delivery, parsed: Parsed) -> tuple[Commit, dict[str, Alert]]:
         puts: list[Put] = [put(letter) for letter in parsed.dead]
         for letter in parsed.dead:
-            self._count("unread", letter.received_at)
+            self._count("unread", letter)
         puts.extend(self.on_recorded(delivery, parsed))
         bumps: set[str] = set()
         changed: dict[str, Alert] = {}
@@ -273,18 +273,18 @@ class Pipeline:
             self._witnesses.heard(signal.region, signal.received_at)
             if signal.kind is not Kind.ALERT:
                 puts.extend(self.on_beat(signal))
-                self._count("beats", signal.received_at)
+                self._count("beats", signal)
                 continue
             changes = self._correlation.apply(signal, self._mapped(signal))
-            self._count(self._news(signal, changes), signal.received_at)
+            self._count(self._news(signal, changes), signal)
             puts.append(put(signal, alert=_alert_of(changes)))
             self._collect(changes, puts, changed, incidents, bumps)
         drops = self._incidents(incidents, puts)
         at = self._scribe.clock.now()
         return Commit(at=at, puts=tuple(puts), drops=drops, bumps=tuple(sorted(bumps)), taken=(delivery.id,)), changed
 
-    def _count(self, what: str, received_at: Instant) -> None:
-        self._scribe.timing.signal(what, received_at)
+    def _count(self, what: str, said: Signal | DeadLetter) -> None:
+        self._scribe.timing.signal(what, said.source, said.received_at)
 
     def _news(self, signal: Signal, changes: Changes) -> str:
         """What a statement was: it told something, said again what was known, or is suppressed where it comes from."""
@@ -392,7 +392,7 @@ class Pipeline:
         incidents: dict[str, None] = {}
         for signal in signals:
             changes = self._correlation.apply(signal, self._mapped(signal))
-            self._count(self._news(signal, changes), signal.received_at)
+            self._count(self._news(signal, changes), signal)
             puts.append(put(signal, alert=_alert_of(changes)))
             self._collect(changes, puts, changed, incidents, bumps)
         drops = self._incidents(incidents, puts)

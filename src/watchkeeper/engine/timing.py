@@ -19,6 +19,7 @@ from watchkeeper.values import Instant, after_ms
 KIND: Final = "timing"
 FINE_HOURS_MAX: Final = 3  # an hour older than that is one number a bucket: no plot by the minute reaches it
 HOURS_MAX: Final = 8 * 24 + 1
+SOURCES_MAX: Final = 500  # counted apart in a minute; what more there are count in the whole only
 CAME_MAX: Final = 20_000  # statements that wait for their turn; past it they are not measured
 ACTING_MAX: Final = 4_096  # decisions whose run has sent nothing yet; the oldest go first
 
@@ -52,9 +53,11 @@ class Timing:
         """`began_s` by the clock of the loop."""
         self.took(stage, int((asyncio.get_running_loop().time() - began_s) * 1_000_000), now)
 
-    def signal(self, what: str, now: Instant) -> None:
-        signals = self._slot(now).signals
-        signals[what] = signals.get(what, 0) + 1
+    def signal(self, what: str, source: str, now: Instant) -> None:
+        slot = self._slot(now)
+        slot.signals[what] = slot.signals.get(what, 0) + 1
+        if source in slot.sources or len(slot.sources) < SOURCES_MAX:
+            slot.sources[source] = slot.sources.get(source, 0) + 1
 
     def came(self, alert: str, accepted_at: Instant) -> None:
         """A statement changed the alert, which now waits for its turn. Of several the oldest counts."""
@@ -129,7 +132,7 @@ class Timing:
             return hour.whole
         slot = hour.minutes.get(now.minute)
         if slot is None:
-            slot = hour.minutes[now.minute] = Slot(stages={}, signals={})
+            slot = hour.minutes[now.minute] = Slot(stages={}, signals={}, sources={})
         begins_at = after_ms(from_at, now.minute * MINUTE_MS)
         self._minute = (begins_at, after_ms(begins_at, MINUTE_MS), slot)
         return slot

@@ -6,6 +6,7 @@ bucket, so it is never flattering and at most an eighth too long.
 Source: Gil Tene, HdrHistogram (buckets whose width grows with their value).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
@@ -50,10 +51,13 @@ class Spread(Struct, kw_only=True):
 
 
 class Slot(Struct, kw_only=True):
-    """A minute, or an hour that was summed. That it is there says that the node ran in it."""
+    """A minute, or an hour that was summed: lengths by stage, signals by what they were and by their source. That it is
+    there says that the node ran in it.
+    """
 
     stages: dict[str, Spread] = {}
     signals: dict[str, int] = {}
+    sources: dict[str, int] = {}
 
 
 class Hour(Struct, kw_only=True):
@@ -129,11 +133,15 @@ def summed(slots: Iterable[Slot]) -> Slot:
     """Several stretches as one."""
     listed = tuple(slots)
     stages = {name: [slot.stages[name] for slot in listed if name in slot.stages] for name in STAGES}
-    signals: dict[str, int] = {}
+    signals, sources = Counter[str](), Counter[str]()
     for slot in listed:
-        for name, count in slot.signals.items():
-            signals[name] = signals.get(name, 0) + count
-    return Slot(stages={name: added(found) for name, found in stages.items() if found}, signals=signals)
+        signals.update(slot.signals)
+        sources.update(slot.sources)
+    return Slot(
+        stages={name: added(found) for name, found in stages.items() if found},
+        signals=dict(signals),
+        sources=dict(sources),
+    )
 
 
 def hour_of(at: Instant) -> Instant:

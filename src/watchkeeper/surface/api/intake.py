@@ -8,6 +8,7 @@ from starlette.responses import Response
 from watchkeeper.approve.roles import Verb
 from watchkeeper.engine.answer import No, invalid
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed
+from watchkeeper.engine.source_reading import SourceView
 from watchkeeper.report.notices import Notice, NoticeKind
 from watchkeeper.signals.signal import DeadLetter
 from watchkeeper.surface.api.bodies import NOTHING, Body, Nothing, Reason, Word
@@ -27,6 +28,17 @@ class RouteBody(Body):
 
 
 TEST_ALL = RouteBody()
+
+
+@family.get("/sources", Listed)
+async def sources(node: Here) -> Response:
+    """Every configured source, also one that was never heard: last signal, rate, staleness, dead letters, where it posts."""
+    return answer(await node.sources.sources())
+
+
+@family.get("/sources/{name}", SourceView)
+async def source(node: Here, name: str) -> Response:
+    return answer(await node.sources.source(name))
 
 
 @family.get("/signals", Listed)

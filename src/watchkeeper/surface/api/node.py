@@ -22,6 +22,7 @@ from watchkeeper.engine.metric_reading import MetricReader
 from watchkeeper.engine.reading import Reader
 from watchkeeper.engine.register_reading import RegisterReader
 from watchkeeper.engine.replaying import Replayer
+from watchkeeper.engine.source_reading import SourceReader
 from watchkeeper.engine.standing_reading import StandingReader
 from watchkeeper.engine.store_reading import StoreReader
 from watchkeeper.engine.suggesting import Suggester
@@ -70,6 +71,7 @@ class Node:
         self.calendars = CalendarReader(engine)
         self.agenda = AgendaReader(engine)
         self.tallies = Tallies(engine)
+        self.sources = SourceReader(engine)
         self.timed = TimingReader(engine)
         self.trends = Trends(engine)
         self.standing = StandingReader(engine)

@@ -43,6 +43,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         bare=True,
     ),
     _verb("slo", "metrics:slo", "Objectives: target, attainment, budget left, burn rates.", "Look", bare=True),
+    _verb("sources", "sources:sources", "Who tells this node, when last, and where each posts.", "Look", bare=True),
     _verb("trend", "timing:trend", "By day: how repairs end, MTTD, MTTA, MTTR, uptime.", "Look", bare=True),
     _verb("latency", "timing:latency", "How long the stages of the pipeline take, over time.", "Look", bare=True),
     _verb("traffic", "timing:traffic", "Signals that came, by what they were, over time.", "Look", bare=True),

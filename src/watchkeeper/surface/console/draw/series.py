@@ -157,6 +157,24 @@ def bars(
     return drawing(LEFT + wide + 4, TOP + high + FOOT, parts, label)
 
 
+def sparks(part: Part, watched: Sequence[bool], ticks: Sequence[str], label: str) -> Markup | None:
+    """Counts so small that they stand in a row: no scale, no clock. None where nothing came and somebody looked."""
+    if not any(part.values) and any(watched):
+        return None
+    high, step, top = 22.0, 2.0, max(1, *part.values)
+    parts = [element("path", d=f"M0 {high:.1f}H{step * len(watched):.1f}", stroke="var(--line-2)")]
+    for place, (value, seen) in enumerate(zip(part.values, watched, strict=True)):
+        if not seen:
+            parts.append(element("rect", x=step * place, y="2", width=step, height=high - 2, fill="var(--inset)"))
+        elif value:
+            tall = max(1.5, (high - 1) * value / top)
+            title = element("title", f"{ticks[place]}: {value:,} {part.name}")
+            parts.append(
+                element("rect", title, x=step * place, y=high - tall, width=step * 0.8, height=tall, fill=part.fill)
+            )
+    return drawing(step * len(watched), high + 1, parts, label)
+
+
 def cells(values: Sequence[int | None], ticks: Sequence[str], said: Callable[[int], str], label: str) -> Markup:
     """A day a cell: whole, dented, broken, or unknown; the height of the mark says it without its colour."""
     step, parts = 11.0, list[Markup]()
