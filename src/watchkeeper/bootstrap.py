@@ -28,6 +28,7 @@ from watchkeeper.adapters.dice import Dice
 from watchkeeper.adapters.folder import Folder
 from watchkeeper.adapters.http import AddressRule, HttpClient, Request
 from watchkeeper.adapters.memory_store import Forgetful, MemoryStore
+from watchkeeper.adapters.player import ChildPlayer
 from watchkeeper.adapters.prober import NodeProber
 from watchkeeper.adapters.process import end_leftover
 from watchkeeper.adapters.prometheus import PrometheusHistory
@@ -244,6 +245,7 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
         raise
     node = Node(engine=engine, store=store, client=client, ssh=ssh, home=home, secrets=secrets, problems=problems)
     node.interrupted = INTERRUPTED.get(store.finished, "")
+    engine.playing.player = ChildPlayer(state)
     engine.archiver = lambda *, with_key: back_up(node, with_key=with_key)
     for left in state.glob(f"{BACKUP}*"):  # of a backup that was interrupted
         shutil.rmtree(left, ignore_errors=True)
@@ -417,6 +419,11 @@ async def restore(
         at=at,
     )
     return Restored(outcome=outcomes[0], manifest=backed.manifest, aside=aside)
+
+
+def compile_files(files: Mapping[str, bytes]) -> Compiled:
+    """Files as a configuration, as a node would have it."""
+    return compile_home(files, CelCompiler())
 
 
 def play(configuration: Configuration, scenario: Scenario) -> Played:

@@ -72,6 +72,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "timing": (),
     "objective": (),
     "calendar": (),
+    "played": (),
 }
 
 

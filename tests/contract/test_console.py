@@ -1,5 +1,6 @@
 """The console over a real engine: who comes in, what a form may do, what a page says, and that hostile text stays text."""
 
+import json
 import re
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
@@ -7,8 +8,10 @@ from html.parser import HTMLParser
 import httpx2
 import pytest
 
-from served import HOME, RULE, RUNBOOK, Served, alerts
+from served import HOME, RULE, RUNBOOK, Served, alerts, configuration
+from watchkeeper.adapters.player import ChildPlayer
 from watchkeeper.approve.people import Actor, Grant
+from watchkeeper.engine.player import Result
 from watchkeeper.engine.sessions import SESSION_MS
 from watchkeeper.surface.api.app import create_app
 from watchkeeper.surface.api.asgi import Front
@@ -51,6 +54,7 @@ PLACES = (
     "/rules",
     "/rules/shop/down",
     "/runbooks/shop/mend",
+    "/scenarios",
     "/limits",
     "/limits/calendar",
     "/limits/calendar?week=2026-W53&at=99:99&service=nothing",
@@ -534,6 +538,128 @@ async def test_the_ledger_is_verified_from_the_page_and_against_what_was_kept():
         assert "the ledger goes on from" in answer.text
         answer = await found.send("/ledger/verify", against=note.replace("watchkeeper/test", "watchkeeper/else"))
         assert "The record is not whole." in answer.text
+
+
+# Scenarios beside rules.
+
+SCENARIO = """
+apiVersion: watchkeeper.dev/v1
+kind: Scenario
+metadata: {name: NAME, owner: group:ops}
+spec:
+  description: WORDS
+  given:
+    mode: approve
+    signals: [{labels: {alertname: Down, service: web, severity: critical}}]
+  expect: {verdict: VERDICT, rule: shop/down}
+"""
+
+
+def told_in(name: str, verdict: str, words: str = "Text") -> dict[str, bytes]:
+    text = SCENARIO.replace("NAME", name).replace("VERDICT", verdict).replace("WORDS", words)
+    return {f"packs/shop/scenarios/{name}.yaml": text.encode()}
+
+
+async def played(found: Browser, tmp_path) -> None:
+    found.node.engine.playing.player = ChildPlayer(tmp_path)
+    answer = await found.send("/scenarios/play", rule="shop/down", back="/rules/shop/down")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/rules/shop/down")
+
+    async def over():
+        return (await found.client.get("/api/v1/scenarios")).json()["playing"] is None
+
+    await found.node.until(over)
+
+
+async def test_results_of_scenarios_stand_beside_the_rule_and_are_of_the_configuration_that_they_were_played_under(
+    tmp_path,
+):
+    async with browser(files={**HOME, **told_in("asks", "ask"), **told_in("acts", "act")}) as found:
+        page = await found.see("/rules/shop/down")
+        assert "Run 2 scenarios" in page
+        assert "It was never played on this node." in page
+        assert "None of 2 scenarios was played under this configuration." in await found.see("/scenarios")
+        assert "No scenario exercises it." in await found.see("/rules/shop/seen")
+        await played(found, tmp_path)
+        page = await found.see("/rules/shop/down")
+        assert "1 of 2 passed, 1 failed" in page
+        assert "verdict: expected act, it was ask: " in page
+        assert "for <bdi>ana</bdi> in" in page
+        assert "nothing would have been sent" in page
+        for path in ("/runbooks/shop/mend", "/scenarios"):
+            assert "verdict: expected act, it was ask: " in await found.see(path)
+        assert "1 scenario of 2 did not go as expected." in await found.see("/scenarios")
+        assert "1 of 2 failed" in await found.see("/rules")
+        assert found.node.action.sent == []
+        digest = found.node.engine.world.configuration.digest
+        found.node.files |= told_in("more", "hold")
+        planned = (await found.client.post("/api/v1/configuration/plan", headers=await form(found), json={})).json()
+        body = {"digest": planned["digest"], "reason": "more"}
+        assert (await found.client.post("/api/v1/configuration/apply", headers=await form(found), json=body)).is_success
+        page = await found.see("/rules/shop/down")
+        assert "0 of 3 passed, 3 not run under this configuration" in page
+        assert f"Under an older configuration (<code>{digest[:12]}</code>) it passed" in page
+
+
+async def form(found: Browser) -> dict[str, str]:
+    return {"X-Watchkeeper-Form": await found.word()}
+
+
+async def test_a_viewer_sees_results_and_runs_none_and_a_node_without_a_player_says_so():
+    async with browser("viewer", files={**HOME, **told_in("asks", "ask")}) as found:
+        assert "To run them you need the role operator." in await found.see("/rules/shop/down")
+        assert (await found.send("/scenarios/play", rule="shop/down")).status_code == 403
+    async with browser(files={**HOME, **told_in("asks", "ask")}) as found:
+        answer = await found.send("/scenarios/play", rule="shop/down", back="//elsewhere.example")
+        assert answer.status_code == 503
+        assert "This node plays no scenarios." in answer.text
+        answer = await found.send("/scenarios/play", rule="shop/none", back="//elsewhere.example")
+        assert answer.status_code == 503
+
+
+async def test_a_rule_whose_file_was_edited_says_that_what_stands_here_is_what_decides():
+    async with browser() as found:
+        found.node.files["packs/shop/rules/down.yaml"] += b"# later\n"
+        found.node.files["packs/shop/rules/new.yaml"] = RULE.format(name="new", alert="New", ceiling="auto").encode()
+        assert "is not this one any more" in await found.see("/rules/shop/down")
+        assert "is not this one any more" not in await found.see("/rules/shop/seen")
+        page = await found.see("/rules")
+        assert "2 files in the folder differ" in page
+        assert "down.yaml</bdi></code> differs" in page
+        assert "new.yaml</bdi></code> is new" in page
+
+
+@pytest.mark.parametrize("text", HOSTILE[:8])
+async def test_hostile_words_of_a_scenario_stay_text(text):
+    words = json.dumps(text.replace("\u202e", ""))  # a file with characters that cannot be seen is refused
+    async with browser(files={**HOME, **told_in("asks", "ask", words)}) as found:
+        found.node.engine.playing.player = Says(text)
+        await found.send("/scenarios/play")
+
+        async def over():
+            return (await found.client.get("/api/v1/scenarios")).json()["playing"] is None
+
+        await found.node.until(over)
+        for path in ("/scenarios", "/rules", "/rules/shop/down", "/runbooks/shop/mend"):
+            page = await found.see(path)
+            harmless(path, page)
+            assert "\u202e" not in page
+
+
+class Says:
+    """A player whose results carry what a label may carry."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    async def play(self, files, names, hear):
+        for name in names:
+            hear(
+                Result(
+                    scenario=name, configuration=configuration(files).digest, failures=(self.text,), reason=self.text
+                )
+            )
+        return ""
 
 
 # What a page says.

@@ -639,6 +639,23 @@ def test_the_scenarios_of_the_home_are_played(node: Up) -> None:
     scenario.write_text(sound)
 
 
+def test_the_node_plays_the_scenarios_of_its_active_configuration_and_keeps_how_they_went(node: Up) -> None:
+    before = wk(node.home, "test", "--last")
+    assert before.code == 0
+    assert before.out == "· not run  starter/acts\n\n1 scenario of the active configuration: 1 not run.\n"
+    played = wk(node.home, "test", "--node", "starter/service-down")
+    assert played.code == 0, played.err
+    assert played.out == "✓ passed  starter/acts\n\n1 scenario of the active configuration: 1 passed.\n"
+    (kept,) = json.loads(wk(node.home, "test", "--last", "--json").out)
+    assert (kept["state"], kept["current"], kept["last"]["verdict"], kept["last"]["effects"]) == (
+        "passed",
+        True,
+        "act",
+        1,
+    )
+    assert "No scenarios with of none." in wk(node.home, "test", "--node", "none").out
+
+
 def test_every_listing_has_json_and_a_limit(node: Up) -> None:
     home = node.home
     for verb in (

@@ -223,6 +223,7 @@ async def told(desk: Desk, fleet: Fleet) -> None:
     await desk.post("/freezes", {"scope": {"environment": "prod"}, "for": "2h", "reason": "sale"})
     incident = await first(desk, "incidents")
     await desk.post(f"/incidents/{incident}/comment", {"comment": HOSTILE})
+    await desk.post("/scenarios/play", {})
     for name in ("payments-api-2", "payments-api-3"):
         await fleet.break_(name, "crash")  # in the freeze: both ask, on one card
     await desk.until("two requests on one card", lambda: _card(desk, 2))
@@ -259,6 +260,7 @@ async def places(desk: Desk) -> dict[str, str]:
         "rules": "/rules",
         "rule": f"/rules/{PAYMENTS}",
         "runbook": "/runbooks/payments/restart-instance",
+        "scenarios": "/scenarios",
         "limits": "/limits",
         "calendar": "/limits/calendar",
         "reviews": "/reviews",

@@ -13,7 +13,7 @@ from watchkeeper.approve.people import Actor
 
 class Verb(StrEnum):
     """What somebody may want to do. `approve_emergency` answers a freeze, beside `approve`. `release`: close a breaker,
-    release the brake.
+    release the brake. `play`: the scenarios of the active configuration.
     """
 
     READ = "read"
@@ -48,6 +48,7 @@ class Verb(StrEnum):
     RELEASE = "release"
     DEMOTE = "demote"
     LIFT_DEMOTION = "lift_demotion"
+    PLAY = "play"
 
 
 class Role(StrEnum):
@@ -78,6 +79,7 @@ _OPERATOR: Final = _VIEWER | {
     Verb.REPLAY_DEAD_LETTER,
     Verb.EXPORT,
     Verb.DEMOTE,
+    Verb.PLAY,
 }
 _APPROVER: Final = _OPERATOR | {Verb.APPROVE, Verb.RESUME, Verb.LIFT_FREEZE, Verb.CLOSE, Verb.RELEASE}
 _ADMIN: Final = _APPROVER | {
@@ -168,4 +170,5 @@ _WORDS: Final = {
     Verb.RELEASE: "close a breaker or release the brake",
     Verb.DEMOTE: "demote a rule",
     Verb.LIFT_DEMOTION: "lift a demotion",
+    Verb.PLAY: "play scenarios",
 }

@@ -18,6 +18,7 @@ class No(Struct, frozen=True, kw_only=True):
 
 _LISTED_BY: Final = {  # the verb that lists what a plural does not name
     "card": "wk approvals cards",
+    "scenario": "wk test --last",
     "brake": "wk breakers",
     "configuration": "wk apply --list",
     "dead-letter": "wk dead-letters",

@@ -45,6 +45,7 @@ from watchkeeper.engine.outbox import Outbox, messages
 from watchkeeper.engine.outputs import Outputs
 from watchkeeper.engine.perform import Leaser, StepPerformer
 from watchkeeper.engine.pipeline import Pipeline
+from watchkeeper.engine.playing import Playing
 from watchkeeper.engine.programs import PackActions, Programs
 from watchkeeper.engine.recorder import Recorders
 from watchkeeper.engine.records import ChangeRecord, Message, RunRecord, put, read
@@ -190,6 +191,7 @@ class Engine:
         self.watching = Watching(self.scribe, self.world, self.pipeline, prober, self.measuring, self.witnesses)
         self.incidents = Incidents(self.scribe, self.correlation, self.tell)
         self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files, aside)
+        self.playing = Playing(self.scribe, self.world, self.changes.kept)
         self.sayings = Sayings(self.scribe, self.world, self.correlation, self.limits, self.incidents, self.changed)
         self.pipeline.on_said = self.sayings.take
         self.sweeper = Sweeper(self.scribe, clock, self.world, self.correlation)
@@ -290,6 +292,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.playing.stop()
         await self.runner.stop()
         await asyncio.gather(*self._background, return_exceptions=True)
         self._tasks.clear()

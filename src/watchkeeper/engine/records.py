@@ -146,6 +146,25 @@ class Activation(Struct, frozen=True, kw_only=True):
     previous: str = ""
 
 
+class PlayedRecord(Struct, frozen=True, kw_only=True):
+    """The last result of a scenario, under the name of the scenario. `configuration` is the one it was played under;
+    `state` is passed, failed or broken; `failures` say what differed, or why it could not be played to its end.
+    """
+
+    scenario: str
+    configuration: str
+    at: Instant
+    by: str
+    state: str
+    failures: tuple[str, ...] = ()
+    verdict: str = ""
+    reason: str = ""
+    rule: str = ""
+    status: str = ""
+    effects: int = 0
+    took_ms: int = 0
+
+
 class FileBlob(Struct, frozen=True, kw_only=True):
     """One file of a configuration, named by its SHA-256."""
 
@@ -359,6 +378,7 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Hold: ("hold", lambda x: {"state": _open(x.lifted_at is None)}),
     Freeze: ("freeze", lambda x: {"state": _open(x.lifted_at is None)}),
     CalendarRecord: ("calendar", lambda _: {}),
+    PlayedRecord: ("played", lambda _: {}),
     Circuit: ("breaker", lambda x: {"state": x.state}),
     Brake: ("brake", lambda x: {"state": _open(x.ended_at is None)}),
     Stop: ("stop", lambda x: {"state": _open(x.lifted_at is None)}),

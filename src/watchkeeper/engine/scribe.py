@@ -37,6 +37,7 @@ WATCHED_KINDS: Final = frozenset(
         "note",
         "breaker",
         "brake",
+        "played",
     }
 )
 

@@ -233,14 +233,22 @@ def _problem(problem: dict[str, Any] | str) -> str:
     return f"{where}: {mark}{field}{problem['message']}"
 
 
-def scenarios(pack: str = "", /, *, json: bool = False) -> int:
+def scenarios(pack: str = "", /, *, node: bool = False, last: bool = False, json: bool = False) -> int:
     """Run the scenarios that ship with packs: given signals and a situation, the expected decision and effects.
 
     Parameters
     ----------
     pack
-        Only of this pack, or one scenario (pack/name).
+        Only of this pack, or one scenario (pack/name). With --node or --last a rule or a runbook too.
+    node
+        Play them on the node, under its active configuration; the results stand beside its rules.
+    last
+        How each went last on the node. Plays nothing.
     """
+    if node or last:
+        from watchkeeper.surface.cli.played import on_node
+
+        return on_node(pack, play=node, json=json)
     from watchkeeper import bootstrap
 
     home = local_home("test")

@@ -19,6 +19,7 @@ PLACES: Final = (
     ("Alerts", "/alerts", "activity"),
     ("Services", "/services", "waypoints"),
     ("Rules and runbooks", "/rules", "book-open"),
+    ("Scenarios", "/scenarios", "flag"),
     ("Reviews", "/reviews", "thumbs-up"),
     ("Freezes and holds", "/limits", "calendar-clock"),
     ("Ledger", "/ledger", "link"),
@@ -38,6 +39,7 @@ ASKED: Final = (
     "wk stop",
     "wk plan",
     "wk apply",
+    "wk test --node",
     "wk ledger verify",
 )
 

@@ -89,7 +89,7 @@ if (window.EventSource) {
   const say = (state, word) => { live.dataset.live = state; $(".said", live).textContent = word; };
   events.onopen = () => say("on", "Live");
   events.onerror = () => say("off", "As of");
-  for (const kind of ["alert", "incident", "decision", "run", "approval", "hold", "freeze", "stop", "note", "proposal", "dead_letter", "reset", "grant", "activation", "breaker"])
+  for (const kind of ["alert", "incident", "decision", "run", "approval", "hold", "freeze", "stop", "note", "proposal", "dead_letter", "reset", "grant", "activation", "breaker", "played"])
     events.addEventListener(kind, changed);
 }
 
