@@ -473,6 +473,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "fields-pack": fields("pack.json"),
     "fields-action": fields("action.json"),
     "fields-scenario": fields("scenario.json"),
+    "fields-replay-test": fields("replay-test.json"),
     "fields-exclusions": fields("exclusions.json"),
     "fields-transactions": fields("transactions.json"),
     "fields-watchkeeper": fields("watchkeeper.json"),

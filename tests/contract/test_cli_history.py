@@ -111,3 +111,38 @@ def test_before_a_person_says_yes_history_is_one_sentence(node: Behind, wk, caps
     )
     in_short(Client(Where(url="http://127.0.0.1:1", name="far")))
     assert "could not be worked out: no node listens at far" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_decision_called_harmful_becomes_a_file_that_the_rules_must_pass(
+    wk, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, said, _ = wk("decisions", "--json")
+    decision = next(each for each in json.loads(said) if each["rule"] == "shop/seen")
+    code, _, error = wk("decisions", "test", decision["id"])
+    assert code == Exit.NO
+    assert "nobody called" in error
+    code, said, _ = wk("feedback", decision["id"], "false", "--text", "it was a deploy")
+    assert code == Exit.DONE
+    assert "wk decisions test" in said
+    code, said, _ = wk("decisions", "test", decision["id"], "--out", str(folder))
+    assert code == Exit.DONE, said
+    (path,) = (folder / "packs/shop/replays").iterdir()
+    assert "it fails while the rules would" in " ".join(said.split())
+    assert "kind: ReplayTest" in path.read_text()
+    code, _, error = wk("decisions", "test", decision["id"], "--out", str(folder))
+    assert code == Exit.NO
+    assert "is there already" in error
+    assert wk("decisions", "test", decision["id"])[1] == path.read_text()
+
+    def tested() -> tuple[int, str]:
+        code = main(["--home", str(folder), "test", f"shop/{path.stem}"])
+        return code, " ".join(capsys.readouterr().out.split())
+
+    code, said = tested()
+    assert code == Exit.NO
+    assert "shop/seen would act again" in said
+    assert "0 scenarios and 1 replay test: 0 passed, 1 failed." in said
+    (folder / "packs/shop/rules/seen.yaml").unlink()
+    code, said = tested()
+    assert code == Exit.DONE
+    assert "1 passed, 0 failed." in said

@@ -101,8 +101,29 @@ class Meant(Struct, frozen=True, kw_only=True):
     clauses: tuple[ClauseResult, ...] = ()
 
 
-def otherwise(record: Record, was: Meant | None, now: Meant) -> Judged | CannotJudge:
-    """`was` is the rule as it stood when the decision was made; None when it found no target then."""
+class Before(Struct, frozen=True, kw_only=True):
+    """Of the rule as it stood when the decision was made, what the comparison needs: enough to keep it in a file."""
+
+    unbuilt: tuple[str, ...] = ()
+    entity: str = ""
+    parents: tuple[str, ...] = ()
+    members: Members | None = None
+    corroborated_within_ms: int | None = None
+
+
+def before_of(was: Meant) -> Before:
+    return Before(
+        unbuilt=was.proposal.unbuilt,
+        entity=was.facts.entity,
+        parents=was.parents,
+        members=was.situation.members,
+        corroborated_within_ms=was.rule.corroborate.within_ms if was.rule.corroborate is not None else None,
+    )
+
+
+def otherwise(record: Record, then: Meant | Before | None, now: Meant) -> Judged | CannotJudge:
+    """`then` is the rule as it stood when the decision was made; None when it found no target then."""
+    was = before_of(then) if isinstance(then, Meant) else then
     situation = _situation(record, now)
     missing = _missing(record, was, now)
     if missing and mode_of(now.proposal, situation) is not Mode.OBSERVE:
@@ -176,12 +197,12 @@ def _situation(record: Record, now: Meant) -> Situation:
     )
 
 
-def _as_able(record: Record, was: Meant | None, now: Meant) -> Proposal:
+def _as_able(record: Record, was: Before | None, now: Meant) -> Proposal:
     """What the node was installed without then, it lacks for the same ways now: that is no difference of the rules."""
     before = record.proposal
     if before is None or was is None:
         return now.proposal
-    lacked = tuple(each for each in before.unbuilt if each not in was.proposal.unbuilt)
+    lacked = tuple(each for each in before.unbuilt if each not in was.unbuilt)
     if not lacked or not {need.via for need in now.proposal.needs} & {need.via for need in before.needs}:
         return now.proposal
     return replace(now.proposal, unbuilt=(*now.proposal.unbuilt, *lacked))
@@ -211,14 +232,14 @@ def _members(recorded: Members | None, fresh: Members | None) -> Members | None:
     return recorded if fresh is not None else None
 
 
-def _missing(record: Record, was: Meant | None, now: Meant) -> str:
+def _missing(record: Record, was: Before | None, now: Meant) -> str:
     """What `now` needs that was not recorded, as a sentence; "" when it was all there."""
     if record.proposal is None or was is None:
         return "It found no target then, so the limits and the health of what it would find now were not recorded."
     return next(filter(None, _lacking(record.situation, record.proposal, was, now)), "")
 
 
-def _lacking(recorded: Situation, before: Proposal, was: Meant, now: Meant) -> Iterable[str]:
+def _lacking(recorded: Situation, before: Proposal, was: Before, now: Meant) -> Iterable[str]:
     proposal = now.proposal
     then = {target.ref: target for target in before.targets}
     new = sorted({target.ref for target in proposal.targets} - then.keys())
@@ -238,7 +259,7 @@ def _lacking(recorded: Situation, before: Proposal, was: Meant, now: Meant) -> I
         yield f"The error budget of {wanted.name} was not recorded."
     yield _counted(recorded, was, now)
     yield _witnessed(recorded, was, now)
-    if was.facts.entity != now.facts.entity or was.parents != now.parents:
+    if was.entity != now.facts.entity or was.parents != now.parents:
         yield "The alert's entity stands elsewhere in the catalogue now, and what fired around its new place was not recorded."
 
 
@@ -246,9 +267,9 @@ def _place(target: Target) -> tuple[str, ...]:
     return tuple(getattr(target, name) for name in _PLACE)
 
 
-def _counted(recorded: Situation, was: Meant, now: Meant) -> str:
+def _counted(recorded: Situation, was: Before, now: Meant) -> str:
     """Of members only those that were not well are recorded: another group of them cannot be worked out."""
-    wanted, then = now.situation.members, was.situation.members
+    wanted, then = now.situation.members, was.members
     if wanted is None:
         return ""
     if (
@@ -265,11 +286,9 @@ def _counted(recorded: Situation, was: Meant, now: Meant) -> str:
     return ""
 
 
-def _witnessed(recorded: Situation, was: Meant, now: Meant) -> str:
-    if now.rule.corroborate is not None:
-        then = was.rule.corroborate
-        if then is None or then.within_ms != now.rule.corroborate.within_ms:
-            return "Who else saw it in that window was not recorded."
+def _witnessed(recorded: Situation, was: Before, now: Meant) -> str:
+    if now.rule.corroborate is not None and was.corroborated_within_ms != now.rule.corroborate.within_ms:
+        return "Who else saw it in that window was not recorded."
     if now.rule.regions is not None:
         blind = sorted(set(now.rule.regions.of) - {each.name for each in recorded.regions})
         if blind:

@@ -14,12 +14,14 @@ from watchkeeper.approve.people import Actor
 from watchkeeper.documents import Problem, ProblemSeverity
 from watchkeeper.engine.answer import No, changed, invalid, missing
 from watchkeeper.engine.records import Activation, FileBlob, put, read
+from watchkeeper.engine.replay_tests import Failing, failing
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.world import World
 from watchkeeper.errors import Rejected, WatchkeeperError
 from watchkeeper.home.configuration import Compiled, Configuration
 from watchkeeper.home.plan import Plan, difference
 from watchkeeper.ledger.entry import Kind
+from watchkeeper.packs.replay_test import ReplayTest
 from watchkeeper.ports import Commit, Committed, Put, Store
 
 Files = Mapping[str, bytes]
@@ -33,13 +35,16 @@ DIGEST_LEAST: Final = 6  # characters that name a configuration
 
 
 class Planned(Struct, frozen=True, kw_only=True):
-    """What the folder would change. `digest` is what `apply` must name; "" when the folder has errors."""
+    """What the folder would change. `digest` is what `apply` must name; "" when the folder has errors. `replays` are the
+    replay tests that it does not pass: what was called false or harmful would be done again.
+    """
 
     digest: str
     active: str
     plan: Plan | None
     problems: tuple[Problem, ...]
     files: tuple[str, ...]
+    replays: tuple[Failing, ...] = ()
 
 
 class Changes:
@@ -53,6 +58,7 @@ class Changes:
         aside: Aside,
     ) -> None:
         self.aside = aside
+        self.harms: Callable[[], Awaitable[tuple[ReplayTest, ...]]] = _no_harms
         self._scribe, self._world, self._activated = scribe, world, activated
         self._read_folder, self._compile = read_folder, compile_files
 
@@ -66,8 +72,10 @@ class Changes:
         now = {path: hashlib.sha256(body).hexdigest() for path, body in files.items()}
         return tuple(sorted(path for path in {*active, *now} if active.get(path) != now.get(path)))
 
-    def plan(self, given: Files | None = None) -> Planned:
-        """Compiles the folder, or the files that are given, and says what they would change. Changes nothing."""
+    def plan(self, given: Files | None = None, harms: tuple[ReplayTest, ...] = ()) -> Planned:
+        """Compiles the folder, or the files that are given, and says what they would change. Changes nothing. `harms` are
+        reports of harm that are in no file yet.
+        """
         try:
             files = self._read_folder() if given is None else given
         except OSError as unreadable:
@@ -84,10 +92,13 @@ class Changes:
             plan=difference(active, compiled.configuration),
             problems=compiled.problems,
             files=self.differing(),
+            replays=failing(compiled.configuration, harms),
         )
 
-    async def apply(self, actor: Actor, digest: str, reason: str) -> Activation | No:
-        """Make the planned configuration the active one. Nothing is half-applied: one commit, or none."""
+    async def apply(self, actor: Actor, digest: str, reason: str, *, despite: bool = False) -> Activation | No:
+        """Make the planned configuration the active one. Nothing is half-applied: one commit, or none. `despite`: also where
+        it does not pass the replay tests; the entry names them.
+        """
         files = await self.aside(self._read_folder)
         compiled: Compiled = await self.aside(self._compile, files)
         if compiled.configuration is None:
@@ -115,7 +126,18 @@ class Changes:
             )
         if configuration.digest == self._world.configuration.digest:
             return changed("The folder is what is active already: nothing to apply.")
-        found, commit = activation(self._scribe, configuration, files, actor, reason, self._world.configuration.digest)
+        again: tuple[Failing, ...] = await self.aside(failing, configuration, await self.harms())
+        if again and not despite:
+            return _would_again(again)
+        found, commit = activation(
+            self._scribe,
+            configuration,
+            files,
+            actor,
+            reason,
+            self._world.configuration.digest,
+            despite=tuple(each.test for each in again),
+        )
         outcome = await self._scribe.commit(commit)
         if not isinstance(outcome, Committed):
             return changed(outcome.why)
@@ -187,6 +209,21 @@ class Changes:
         return await stored(self._scribe.store, self._compile, digest, self.aside)
 
 
+async def _no_harms() -> tuple[ReplayTest, ...]:
+    return ()
+
+
+def _would_again(found: tuple[Failing, ...]) -> No:
+    more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
+    return No(
+        status=409,
+        title="would do it again",
+        detail=f"{found[0].test}: {found[0].why}{more}. The active configuration stays. Change the rules until they pass "
+        "('wk test'), or apply it all the same, on record: wk apply --despite-replays",
+        more={"replays": [{"test": each.test, "decision": each.decision, "why": each.why} for each in found]},
+    )
+
+
 def activation(
     scribe: Scribe,
     configuration: Configuration,
@@ -196,6 +233,7 @@ def activation(
     previous: str,
     *,
     verdict: str = "applied",
+    despite: tuple[str, ...] = (),
 ) -> tuple[Activation, Commit]:
     """The commit that makes a configuration active: its files by content, its name, its entry."""
     now = scribe.clock.now()
@@ -215,7 +253,12 @@ def activation(
         {"configuration": configuration.digest, "activation": found.id},
         actor=actor.name,
         verdict=verdict,
-        content={"reason": reason, "files": found.files, "previous": previous},
+        content={
+            "reason": reason,
+            "files": found.files,
+            "previous": previous,
+            **({"despite_replays": list(despite)} if despite else {}),
+        },
     )
     return found, Commit(at=now, puts=puts, bumps=("configuration", "exclusion"), entries=(entry,))
 

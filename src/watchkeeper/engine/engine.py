@@ -50,6 +50,7 @@ from watchkeeper.engine.programs import PackActions, Programs
 from watchkeeper.engine.recorder import Recorders
 from watchkeeper.engine.records import ChangeRecord, Message, RunRecord, put, read
 from watchkeeper.engine.reminders import Reminders
+from watchkeeper.engine.replay_tests import ReplayTests
 from watchkeeper.engine.restoring import held_since
 from watchkeeper.engine.retention import gone
 from watchkeeper.engine.room import Room, RoomWatch
@@ -192,6 +193,8 @@ class Engine:
         self.incidents = Incidents(self.scribe, self.correlation, self.tell)
         self.changes = Changes(self.scribe, self.world, self.activated, read_folder, compile_files, aside)
         self.playing = Playing(self.scribe, self.world, self.changes.kept)
+        self.replay_tests = ReplayTests(store, self.changes.compiled)
+        self.changes.harms = self.replay_tests.harms
         self.sayings = Sayings(self.scribe, self.world, self.correlation, self.limits, self.incidents, self.changed)
         self.pipeline.on_said = self.sayings.take
         self.sweeper = Sweeper(self.scribe, clock, self.world, self.correlation)

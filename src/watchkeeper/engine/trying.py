@@ -27,15 +27,16 @@ from watchkeeper.decide.otherwise import (
     first_reason,
     otherwise,
 )
-from watchkeeper.decide.replay import Cause, Difference, Record, again, outcomes_compared, stored_digest
+from watchkeeper.decide.replay import Cause, Difference, Record, again, outcomes_compared
 from watchkeeper.decide.target import Why
 from watchkeeper.engine.answer import No, invalid
 from watchkeeper.engine.book import Book, Later, Untargetable
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.judge import UNMAPPED
-from watchkeeper.engine.records import JudgedRecord, read
+from watchkeeper.engine.recorded import record_of
+from watchkeeper.engine.records import read
 from watchkeeper.guards.autonomy import is_person
-from watchkeeper.guards.situation import AlertFacts, Situation
+from watchkeeper.guards.situation import AlertFacts
 from watchkeeper.home.configuration import Compiled, Configuration, file_digests, home_digest
 from watchkeeper.packs.rule import MODE_ORDER, Mode
 from watchkeeper.ports import Row
@@ -164,7 +165,7 @@ class Trier:
 
     async def _try(self, book: Book, page: _Page, decision: Decision, than: Than) -> None:
         page.looked_at += 1
-        record = await self._record(decision)
+        record = await record_of(self._engine.store, decision)
         if isinstance(record, CannotJudge):
             page.unjudged(record.why)
             return
@@ -247,23 +248,6 @@ class Trier:
             case Meant() as now:
                 was = then.says(decision.rule, recorded, decision.at, record)
                 return otherwise(record, was if isinstance(was, Meant) else None, now)
-
-    async def _record(self, decision: Decision) -> Record | CannotJudge:
-        store = self._engine.store
-        stored = await store.get("situation", decision.situation)
-        if stored is None:
-            return CannotJudge(why="Its situation is no longer kept.")
-        beside = await store.get("judged", decision.id)
-        if beside is None:
-            return CannotJudge(why="What it judged is no longer kept.")
-        judged = read(beside, JudgedRecord)
-        return Record(
-            decision=decision,
-            situation=read(stored, Situation),
-            proposal=judged.proposal,
-            untargeted=judged.untargeted,
-            stored_as=stored_digest(stored.body),
-        )
 
     async def _ended_at(self, alert: str) -> Instant | None:
         row = await self._engine.store.get("alert", alert)

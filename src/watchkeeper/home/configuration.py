@@ -36,6 +36,7 @@ from watchkeeper.home.transaction import Transaction, ranks, words
 from watchkeeper.packs.expression import Compiler
 from watchkeeper.packs.load import Packs, Reader, load_packs
 from watchkeeper.packs.mentioned import unseen_labels
+from watchkeeper.packs.replay_test import ReplayTest
 from watchkeeper.packs.rule import Mode, Rule
 from watchkeeper.packs.rulebook import Rulebook
 from watchkeeper.packs.scenario import Scenario
@@ -71,6 +72,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     slos: dict[str, Slo] = {}
     measured: dict[str, Rests] = {}
     calendars: tuple[Calendar, ...] = ()
+    replays: tuple[ReplayTest, ...] = ()
 
 
 class Compiled(Struct, frozen=True, kw_only=True):
@@ -153,6 +155,7 @@ def compile_home(
         packs={name: pack.digest for name, pack in packs.rulebook.packs.items()},
         rules=packs.rules,
         scenarios=packs.scenarios,
+        replays=packs.replays,
         transactions=transactions,
         ranks=by_entity,
         words=words(by_entity, catalog),

@@ -17,6 +17,7 @@ from watchkeeper.home.schema_slos import slo_schemas
 from watchkeeper.packs.action import STORES
 from watchkeeper.packs.load_runbook import TYPES
 from watchkeeper.packs.load_step import ERRORS
+from watchkeeper.packs.replay_test import FORBIDS
 from watchkeeper.packs.rule import Mode, Per, Risk, WhenUnknown
 from watchkeeper.packs.runbook import Effect, OnFailure, OnStop, Via
 
@@ -52,6 +53,9 @@ def schemas() -> dict[str, Schema]:
         ),
         "action.json": _document("Action", _action(), ["program", "effect", "input", "output"]),
         "scenario.json": _document("Scenario", scenario(mapping, words, DURATION), ["given", "expect"]),
+        "replay-test.json": _document(
+            "ReplayTest", _replay_test(), ["decision", "rule", "runbook", "forbids", "record"]
+        ),
         "watchkeeper.json": {
             "$schema": DRAFT,
             "$id": f"{BASE}watchkeeper.json",
@@ -61,6 +65,19 @@ def schemas() -> dict[str, Schema]:
         "exclusions.json": _register("exclusions", schema_registers.exclusions()),
         "transactions.json": _register("transactions", schema_registers.transactions()),
         **{name: {"$schema": DRAFT, "$id": f"{BASE}{name}", **schema} for name, schema in slo_schemas().items()},
+    }
+
+
+def _replay_test() -> Schema:
+    return {
+        "description": {**TEXT, "description": "who said what of it"},
+        "decision": TEXT,
+        "at": {**TEXT, "description": "when it was made"},
+        "rule": TEXT,
+        "runbook": {**TEXT, "description": "what may not run again there"},
+        "targets": {**ONE_OR_MORE, "description": "where; the first ones, for people"},
+        "forbids": {**words(FORBIDS), "description": "the verdict that was wrong: it, and what is more lenient"},
+        "record": {**TEXT, "description": "what was recorded of the decision, packed; `wk decisions test` writes it"},
     }
 
 

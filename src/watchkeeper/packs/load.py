@@ -1,10 +1,10 @@
 """The packs of a home to a rulebook.
 
 In: the files under `packs/`, the catalogue, a compiler. Out: the rulebook of everything that could be read, the
-scenarios, and every problem; whoever activates a configuration refuses it while there is an error among them.
+scenarios, the replay tests, and every problem; whoever activates a configuration refuses it while there is an error among them.
 
     packs/<name>/pack.yaml
-    packs/<name>/{rules,runbooks,actions,scenarios}/*.yaml    one or more documents each
+    packs/<name>/{rules,runbooks,actions,scenarios,replays}/*.yaml    one or more documents each
 """
 
 import hashlib
@@ -36,6 +36,7 @@ from watchkeeper.packs.index import build_index
 from watchkeeper.packs.load_action import load_action
 from watchkeeper.packs.load_rule import load_rule
 from watchkeeper.packs.load_runbook import Loaded, load_runbook
+from watchkeeper.packs.replay_test import ReplayTest, load_replay_test
 from watchkeeper.packs.rule import Per, Rule
 from watchkeeper.packs.rulebook import Pack, Rulebook
 from watchkeeper.packs.runbook import Runbook
@@ -43,10 +44,16 @@ from watchkeeper.packs.scenario import Scenario, load_scenario
 from watchkeeper.values import digest
 
 PACKS_MAX: Final = 1_000
-DOCUMENTS_MAX: Final = 20_000  # rules, runbooks, actions and scenarios of one home
+DOCUMENTS_MAX: Final = 20_000  # rules, runbooks, actions, scenarios and replay tests of one home
 
-FOLDERS: Final = {"rules": "Rule", "runbooks": "Runbook", "actions": "Action", "scenarios": "Scenario"}
-_PATH: Final = re.compile(r"packs/([^/]+)/(?:(pack)|(rules|runbooks|actions|scenarios)/[^/]+)\.(?:yaml|yml)")
+FOLDERS: Final = {
+    "rules": "Rule",
+    "runbooks": "Runbook",
+    "actions": "Action",
+    "scenarios": "Scenario",
+    "replays": "ReplayTest",
+}
+_PATH: Final = re.compile(r"packs/([^/]+)/(?:(pack)|(rules|runbooks|actions|scenarios|replays)/[^/]+)\.(?:yaml|yml)")
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:[-+][0-9A-Za-z.+-]{1,64})?")
 
 
@@ -64,6 +71,7 @@ class Packs(Struct, frozen=True, kw_only=True):
     rules: dict[str, Rule]
     nodes: dict[str, Node]
     mentions: tuple[Mention, ...] = ()
+    replays: tuple[ReplayTest, ...] = ()
 
 
 def load_packs(
@@ -82,6 +90,7 @@ def load_packs(
         rules=reader.rules,
         nodes=reader.nodes,
         mentions=tuple(reader.mentions),
+        replays=tuple(reader.replays[name] for name in sorted(reader.replays)),
     )
 
 
@@ -121,6 +130,7 @@ class _Reader:
         self.runbooks: dict[str, Loaded] = {}
         self.actions: dict[str, PackAction] = {}
         self.scenarios: dict[str, Scenario] = {}
+        self.replays: dict[str, ReplayTest] = {}
         self.nodes: dict[str, Node] = {}
         self.mentions: list[Mention] = []
         self.owners: list[tuple[str, str, Node]] = []
@@ -223,6 +233,10 @@ class _Reader:
             scenario = load_scenario(head, pack, self.mentions)
             if scenario is not None:
                 self.scenarios[scenario.name] = scenario
+        for pack, head in self.waiting["ReplayTest"]:
+            test = load_replay_test(head, pack)
+            if test is not None:
+                self.replays[test.name] = test
 
     def own(self, kind: str, pack: str, head: Envelope) -> None:
         self.nodes[f"{kind} {pack}/{head.name}"] = head.node

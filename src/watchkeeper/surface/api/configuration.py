@@ -34,10 +34,13 @@ class PlanBody(Body):
 
 
 class ApplyBody(Body):
-    """`digest` is the one that the plan named; `If-Match` may carry it instead."""
+    """`digest` is the one that the plan named; `If-Match` may carry it instead. `despite_replays`: apply it although it
+    does not pass its replay tests, on record.
+    """
 
     digest: Word = ""
     reason: Text = ""
+    despite_replays: bool = False
 
 
 OWN_FOLDER = PlanBody()
@@ -54,7 +57,7 @@ async def plan(node: Here, body: PlanBody = OWN_FOLDER) -> Response:
     files = decoded(body.files) if body.files is not None else None
     if isinstance(files, No):
         return answer(files)
-    found = await asyncio.to_thread(node.engine.changes.plan, files)
+    found = await asyncio.to_thread(node.engine.changes.plan, files, await node.engine.changes.harms())
     return answer({**msgspec.to_builtins(found), "ok": bool(found.digest)})
 
 
@@ -74,7 +77,7 @@ async def apply(node: Here, actor: Who, request: Request, body: ApplyBody) -> Re
     digest = shown_digest(request, body.digest)
     if isinstance(digest, No):
         return answer(digest)
-    return answer(await node.engine.changes.apply(actor, digest, body.reason))
+    return answer(await node.engine.changes.apply(actor, digest, body.reason, despite=body.despite_replays))
 
 
 @family.get("/configuration/activations", Listed)

@@ -14,6 +14,7 @@ from watchkeeper.engine.incident_reading import Trail
 from watchkeeper.engine.incidents import Mark
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Explained, Listed
 from watchkeeper.engine.records import Note
+from watchkeeper.engine.replay_tests import Written
 from watchkeeper.engine.replaying import Replayed
 from watchkeeper.guards.situation import Situation
 from watchkeeper.surface.api.bodies import NO_COMMENT, NOTHING, Comment, Nothing
@@ -151,6 +152,14 @@ async def explain(
     counterfactual: Annotated[str, Query(max_length=20, description="A verdict: what would lead to it?")] = "",
 ) -> Response:
     return answer(await node.reading.explain(identity, counterfactual))
+
+
+@family.get("/decisions/{identity}/test", Written)
+async def replay_test(node: Here, identity: str) -> Response:
+    """The replay test that a decision called false or harmful makes, as a file of a pack: no later version of the rules may
+    make it again.
+    """
+    return answer(await node.engine.replay_tests.written(identity))
 
 
 @family.get("/decisions/{identity}/replay", Replayed)

@@ -103,7 +103,15 @@ def plan(
     return _planned(found)
 
 
-def apply(*, reason: str = "", digest: str = "", yes: bool = False, list_: bool = False, json: bool = False) -> int:
+def apply(
+    *,
+    reason: str = "",
+    digest: str = "",
+    yes: bool = False,
+    despite_replays: bool = False,
+    list_: bool = False,
+    json: bool = False,
+) -> int:
     """Make the folder the active configuration, as planned. In a terminal it shows the plan and asks.
 
     Parameters
@@ -114,6 +122,8 @@ def apply(*, reason: str = "", digest: str = "", yes: bool = False, list_: bool 
         Apply only if the folder is exactly this (in 'wk plan --json').
     yes
         Do not ask.
+    despite_replays
+        Apply it although it does not pass its replay tests, or would repeat what was called harmful: on record.
     list_
         List every configuration that was made active, newest first. 'wk restore --configuration' puts one back.
     """
@@ -152,7 +162,8 @@ def apply(*, reason: str = "", digest: str = "", yes: bool = False, list_: bool 
         if not sure("Apply this?"):
             tell("Nothing was applied.")
             return Exit.NO
-    done = client.post("/configuration/apply", {"digest": found["digest"], "reason": reason}, match=found["digest"])
+    body = {"digest": found["digest"], "reason": reason, "despite_replays": despite_replays}
+    done = client.post("/configuration/apply", body, match=found["digest"])
     if json:
         as_json(done)
         return Exit.DONE
@@ -216,6 +227,8 @@ def _planned(found: dict[str, Any]) -> int:
     else:
         for path, did in changes["files"]:
             say(f"  {did} {safe(path)}")
+    for each in found.get("replays") or []:
+        wrapped(f"Does not pass {safe(each['test'])}: {safe(each['why'])}", "    ", first=style("  ! ", "red"))
     say(f"digest {found['digest']}")
     return Exit.DONE
 
@@ -234,12 +247,13 @@ def _problem(problem: dict[str, Any] | str) -> str:
 
 
 def scenarios(pack: str = "", /, *, node: bool = False, last: bool = False, json: bool = False) -> int:
-    """Run the scenarios that ship with packs: given signals and a situation, the expected decision and effects.
+    """Run the scenarios that ship with packs: given signals and a situation, the expected decision and effects. Then the
+    replay tests: what was called false or harmful must not be decided again.
 
     Parameters
     ----------
     pack
-        Only of this pack, or one scenario (pack/name). With --node or --last a rule or a runbook too.
+        Only of this pack, or one scenario or replay test (pack/name). With --node or --last a rule or a runbook too.
     node
         Play them on the node, under its active configuration; the results stand beside its rules.
     last
@@ -250,11 +264,15 @@ def scenarios(pack: str = "", /, *, node: bool = False, last: bool = False, json
 
         return on_node(pack, play=node, json=json)
     from watchkeeper import bootstrap
+    from watchkeeper.engine.book import Book
+    from watchkeeper.engine.replay_tests import again
+    from watchkeeper.engine.scenarios import Played
 
     home = local_home("test")
     configuration = compiled(home)
     wanted = [each for each in configuration.scenarios if not pack or pack in (each.pack, each.name)]
-    if not wanted:
+    relived = [each for each in configuration.replays if not pack or pack in (each.pack, each.name)]
+    if not (wanted or relived):
         if pack:
             raise Ends(
                 Exit.NO,
@@ -269,6 +287,10 @@ def scenarios(pack: str = "", /, *, node: bool = False, last: bool = False, json
     # What the engine would log of a made-up night is no news to anybody.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     results = [bootstrap.play(configuration, scenario) for scenario in wanted]
+    book = Book(configuration)
+    for test in relived:
+        why = again(book, test)
+        results.append(Played(scenario=test.name, where=test.where, failures=(why,) if why else (), rule=test.rule))
     wrong = [each for each in results if each.failures]
     if json:
         as_json(results)
@@ -285,7 +307,8 @@ def scenarios(pack: str = "", /, *, node: bool = False, last: bool = False, json
         if result.failures:
             say(f"    {safe(result.where)}")
     say()
-    wrapped(f"{count(len(results), 'scenario')}: {len(results) - len(wrong)} passed, {len(wrong)} failed.")
+    tests = f" and {count(len(relived), 'replay test')}" if relived else ""
+    wrapped(f"{count(len(wanted), 'scenario')}{tests}: {len(results) - len(wrong)} passed, {len(wrong)} failed.")
     return Exit.NO if wrong else Exit.DONE
 
 

@@ -161,6 +161,9 @@ def feedback(identity: str, says: str, /, *, text: str = "", json: bool = False)
         as_json(found)
         return Exit.DONE
     wrapped(f"Recorded: {says}.{_after(client.items('/demotions', {'rule': found['rule'], 'state': 'open'}), found)}")
+    if says != "helpful":
+        tail = short(found["decision"])
+        wrapped(f"A test that later rules must pass: wk decisions test {tail} --out HOME")
     return Exit.DONE
 
 
