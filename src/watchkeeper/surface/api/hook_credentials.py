@@ -16,6 +16,7 @@ from watchkeeper.surface.api.node import Node, header
 
 TIMESTAMP: Final = b"x-watchkeeper-timestamp"
 SECONDS_DIGITS_MAX: Final = 12
+NAMED_MAX: Final = 5  # sources in one sentence
 SIGNATURES_MAX: Final = 8  # in one header
 
 
@@ -38,6 +39,32 @@ async def sender_of(node: Node, scope: Mapping[str, Any], body: bytes, sources: 
         if await _proves(node, scope, body, settings, kind, text):
             found = found or name
     return found
+
+
+def why_not(node: Node, scope: Mapping[str, Any], sources: Iterable[str]) -> str:
+    """What the operator reads of a post that `sender_of` told of nobody. The sender is never told."""
+    names = tuple(sources)
+    if not names:
+        return "no source of the active configuration posts here: add one under 'sources:', then wk apply"
+    may = ", ".join(names[:NAMED_MAX]) + (" and more" if len(names) > NAMED_MAX else "")
+    signs = {node.settings.sources[name].credential for name in names}
+    headers = {each.header for each in signs if each.kind is CredentialKind.HMAC}
+    signed = next((each for each in sorted(headers) if header(scope, _named(each))), "")
+    if signed:
+        return f"{signed} does not match the key of {may}, or its time is too far off"
+    kind, _, text = header(scope, b"authorization").partition(" ")
+    if not kind:
+        wanted = "".join(f", nor {each}" for each in sorted(headers))
+        return f"it bears no Authorization{wanted}; {may} may post here"
+    if kind.lower() == "bearer" and text.strip().startswith("wk_"):
+        actor = node.engine.identities.identify(text.strip(), node.engine.clock.now())
+        if actor is None:
+            return f"its token is unknown, expired or revoked: wk token create --source {names[0]}"
+        of = f"source {actor.source}" if actor.source else "a person or program, not of a source"
+        return f"its token is that of {of}; {may} may post here"
+    if kind.lower() not in {"bearer", "basic"}:  # what stands there may be the secret itself
+        return "its Authorization is neither 'Bearer TOKEN' nor basic"
+    return f"its {kind.lower()} credential is none of {may}"
 
 
 async def _proves(

@@ -19,7 +19,7 @@ from watchkeeper.engine.intake import is_json
 from watchkeeper.errors import Malformed, Rejected, Unavailable
 from watchkeeper.home.settings import SourceKind
 from watchkeeper.surface.api import problems
-from watchkeeper.surface.api.hook_credentials import sender_of
+from watchkeeper.surface.api.hook_credentials import sender_of, why_not
 from watchkeeper.surface.api.node import Node, header
 from watchkeeper.surface.api.pace import Pace
 from watchkeeper.surface.api.sns_signature import confirmed, signed_by_sns
@@ -53,6 +53,14 @@ class _Batch(Struct):
     alerts: list[Raw]
 
 
+NO_CREDENTIAL: Final = (
+    "no credential of a source that may post here: send its token as 'Authorization: Bearer ...' "
+    "(wk token create --source NAME), or what its credential in watchkeeper.yaml says; wk sources on the node says why"
+)
+NO_SNS: Final = (
+    "not signed by SNS for a topic that a source names in its 'topics' (raw message delivery must be off); wk sources on "
+    "the node says why"
+)
 _accepted: Final = msgspec.json.Encoder().encode
 _batch: Final = msgspec.json.Decoder(_Batch)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -98,15 +106,9 @@ class Hooks:
         body = await self._body(scope, receive)
         if isinstance(body, Response):
             return body
-        if hook.format == "sns":
-            source = await signed_by_sns(self._node, body, hook.sources)
-        else:
-            source = await sender_of(self._node, scope, body, hook.sources)
+        source = await self._sender(hook, scope, body)
         if source is None:
-            return problems.unauthenticated(
-                "no credential of a source that may post here: send its token as 'Authorization: Bearer ...' "
-                "(wk token create --source NAME), or what its credential in watchkeeper.yaml says"
-            )
+            return problems.unauthenticated(NO_SNS if hook.format == "sns" else NO_CREDENTIAL)
         if not self._pace.allows(f"hook {source}", self._node.settings.sources[source].source.rate_max_per_s):
             raise Unavailable(f"source {source} sends more than its rate_max_per_s; send it again")
         headers = {
@@ -141,6 +143,21 @@ class Hooks:
             return Hook("generic", name, (name,)) if found is not None and found.mapping is not None else None
         may = tuple(each for each, found in sources.items() if any(beat.name == name for beat in found.heartbeats))
         return Hook("beat", name, may) if may else None
+
+    async def _sender(self, hook: Hook, scope: Mapping[str, Any], body: bytes) -> str | None:
+        """Nobody is told why not: the operator reads it (`wk sources`)."""
+        if hook.format == "sns":
+            found = await signed_by_sns(self._node, body, hook.sources)
+            if isinstance(found, str):
+                return found
+            why = found.why
+        else:
+            source = await sender_of(self._node, scope, body, hook.sources)
+            if source is not None:
+                return source
+            why = why_not(self._node, scope, hook.sources)
+        self._node.refusals.refuse(scope["path"], self._node.engine.clock.now(), why)
+        return None
 
     async def _body(self, scope: Mapping[str, Any], receive: Any) -> bytes | Response:
         most = min(self._node.settings.limits.body_bytes_max, BODY_BYTES_MAX)

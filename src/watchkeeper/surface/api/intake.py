@@ -36,6 +36,12 @@ async def sources(node: Here) -> Response:
     return answer(await node.sources.sources())
 
 
+@family.get("/refusals", Listed)
+async def refusals(node: Here) -> Response:
+    """Hooks that refused a post (401) since this process began, how often, and why the last one was."""
+    return answer(Listed(items=node.refusals.listed()))
+
+
 @family.get("/sources/{name}", SourceView)
 async def source(node: Here, name: str) -> Response:
     return answer(await node.sources.source(name))

@@ -3,7 +3,7 @@
 Source: https://prometheus.io/docs/practices/naming/
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -35,8 +35,8 @@ class _Found:
 
 
 class Metrics:
-    def __init__(self, engine: Engine, version: str) -> None:
-        self._engine, self._version = engine, version
+    def __init__(self, engine: Engine, version: str, refused: Callable[[], Mapping[str, int]] = dict) -> None:
+        self._engine, self._version, self._refused = engine, version, refused
 
     async def text(self) -> bytes:
         found = CollectorRegistry(auto_describe=False)
@@ -93,6 +93,10 @@ class Metrics:
         for view in engine.calendars.views():
             calendars[view["state"]] += 1
         yield _labelled("calendars", "Calendars, by what they say now.", "state", calendars)
+        refused = CounterMetricFamily(f"{PREFIX}_hook_refusals", "Posts that a hook refused (401).", labels=["hook"])
+        for hook, count in self._refused().items():
+            refused.add_metric([hook], count)
+        yield refused
         yield _gauge("suppressed", "Alerts that their source keeps to itself.", len(world.suppressed))
         recorded = CounterMetricFamily(
             f"{PREFIX}_recorder_events", "Events of Alertmanagers' event recorders, to this process.", labels=["event"]

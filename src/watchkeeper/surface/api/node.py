@@ -33,6 +33,7 @@ from watchkeeper.engine.trying import Trier
 from watchkeeper.home.settings import Settings
 from watchkeeper.packs.runbook import SecretRef
 from watchkeeper.surface.api.metrics import Metrics
+from watchkeeper.surface.api.refusals import Refusals
 
 PEER: Final = "watchkeeper.peer"  # the extension of a scope that holds the uid at the other end of the home's socket
 FOLDER_LOOKED_S: Final = 2.0  # how long an answer about the folder is repeated
@@ -79,7 +80,8 @@ class Node:
         self.closing = asyncio.Event()
         self.version = __version__
         self.url = ""  # of the console, once it listens
-        self.metrics = Metrics(engine, __version__)
+        self.refusals = Refusals()
+        self.metrics = Metrics(engine, __version__, self.refusals.counts)
         self._differing: tuple[float, tuple[str, ...]] = (-FOLDER_LOOKED_S, ())
 
     @property

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from msgspec import Struct
 
 from watchkeeper.errors import Malformed, Rejected, Unavailable
 from watchkeeper.signals.plain import instant_from
@@ -31,6 +32,7 @@ log = structlog.get_logger("watchkeeper.hooks")
 CERTIFICATES_MAX: Final = 16
 CERTIFICATE_BYTES_MAX: Final = 65_536
 URL_CHARS_MAX: Final = 2_048
+TOPIC_CHARS_MAX: Final = 256
 EARLY_MAX_MS: Final = 300_000
 CONFIRMS: Final = "SubscriptionConfirmation"
 _HOST: Final = re.compile(r"sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}\.amazonaws\.com(?:\.cn)?")
@@ -79,21 +81,29 @@ def from_sns(url: str) -> bool:
     return len(url) <= URL_CHARS_MAX and plain and bool(_HOST.fullmatch(parts.hostname or "")) and not parts.fragment
 
 
-async def signed_by_sns(node: Node, body: bytes, sources: Iterable[str]) -> str | None:
-    """The source whose topics hold the one that signed this; None when none does, or the signature does not hold."""
+class Unsigned(Struct, frozen=True):
+    """Why nobody is believed to have sent it."""
+
+    why: str
+
+
+async def signed_by_sns(node: Node, body: bytes, sources: Iterable[str]) -> str | Unsigned:
+    """The source whose topics hold the one that signed this."""
     try:
         envelope = envelope_of(body)
         topic = str(envelope.get("TopicArn"))
         source = next((name for name in sources if topic in node.settings.sources[name].topics), None)
-        if source is None or not await _holds(node, envelope):
-            return None
+        if source is None:
+            return Unsigned(
+                f"topic {topic[:TOPIC_CHARS_MAX]} is on the list of no source: add it to 'topics:', then wk apply"
+            )
+        if not await _holds(node, envelope):
+            return Unsigned("its signature does not hold")
         late_ms = ms_between(instant_from(envelope.get("Timestamp"), "Timestamp"), node.engine.clock.now())
     except Malformed as wrong:
-        log.warning("an SNS message was refused", why=str(wrong))
-        return None
+        return Unsigned(str(wrong))
     if not -EARLY_MAX_MS <= late_ms <= node.settings.sources[source].late_max_ms:
-        log.warning("an SNS message was refused", why=f"it is {late_ms // 1000} s old", source=source)
-        return None
+        return Unsigned(f"it is {late_ms // 1000} s old; 'late_max' of {source} says how old it may be")
     return source
 
 

@@ -4,12 +4,13 @@ from typing import Any
 
 from watchkeeper.surface.cli.look import nothing
 from watchkeeper.surface.cli.place import Ends, Exit, here
-from watchkeeper.surface.cli.words import Column, ago, as_json, lasts, pairs, safe, table, wrapped
+from watchkeeper.surface.cli.words import Column, ago, as_json, count, lasts, pairs, safe, say, table, wrapped
 from watchkeeper.surface.client import Problem, segment
 
 
 def sources(name: str = "", /, *, json: bool = False) -> int:
-    """Every configured source, also one that was never heard. With NAME: one, and how to connect it.
+    """Every configured source, also one that was never heard, and why hooks refused somebody. With NAME: one, and how to
+    connect it.
 
     Parameters
     ----------
@@ -53,7 +54,16 @@ def sources(name: str = "", /, *, json: bool = False) -> int:
         if each["asking_fails"]:
             wrapped(f"{safe(each['name'])}: {safe(each['asks'])} cannot be asked: {safe(each['asking_fails'])}")
     wrapped("'wk sources NAME' shows how to connect one.")
+    for each in here().client().get("/refusals")["items"]:
+        say()
+        wrapped(refused(each), "  ")
     return Exit.DONE
+
+
+def refused(found: dict[str, Any]) -> str:
+    """A hook that refused somebody. The sender was told no reason; the operator is."""
+    posts = count(found["count"], "post")
+    return f"{safe(found['hook'])} refused {posts}, the last {ago(found['at'])}: {safe(found['why'])}"
 
 
 def _one(name: str, *, json: bool) -> int:
