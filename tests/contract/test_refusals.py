@@ -6,13 +6,11 @@ import pytest
 from test_hooks_signed import FILES
 from test_hooks_signed import post as posted_to
 
-from served import HOME, SECRETS, SETTINGS, alerts, served
+from served import HOME, SETTINGS, alerts, served
 from watchkeeper.surface.api.refusals import HOOKS_MAX, LOGGED_EVERY_MS, Refusals
 from watchkeeper.surface.cli.place import Place, go
 from watchkeeper.surface.cli.sources import refused
 from watchkeeper.values import after_ms, instant
-
-EDGE = {"authorization": f"Bearer {SECRETS['EDGE_TOKEN']}"}
 
 
 async def listed(client, path: str):
