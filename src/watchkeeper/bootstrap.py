@@ -88,7 +88,7 @@ INTERRUPTED: Final = {
     "then 'wk resume --after-restore'",
 }
 # The writer's thread waits behind a busy loop at each statement: at 5 ms that is its whole time.
-SWITCH_S: Final = 0.0005
+SWITCH_S: Final = 0.0001
 
 
 class Trees:

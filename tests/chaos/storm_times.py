@@ -22,6 +22,8 @@ class Times:
         self.at: dict[str, dict[str, float]] = {}
         self.collections: list[tuple[int, float]] = []  # (generation, seconds)
         self.turns: list[tuple[float, str]] = []  # (seconds, what ran), those of LONG_S
+        self.phases: dict[str, list[float]] = defaultdict(list)  # seconds of each part of the pipeline's turns
+        self.sizes: dict[str, list[float]] = defaultdict(list)
         self._gc_began = 0.0
 
     def came(self, service: str) -> None:
@@ -75,7 +77,33 @@ class Times:
 
         pipeline._reader.read, pipeline._line_up, judge.alert = take, lined_up, judges
         engine.begin, engine.open, theatre.perform = begins, opens, performs
+        writer = engine.store._writer
+        write = writer._write
+
+        def writes(items: Any) -> None:
+            before, cpu_s = time.monotonic(), time.thread_time()
+            write(items)
+            self.phases["batch of the writer"].append(time.monotonic() - before)
+            self.phases["batch of the writer, CPU"].append(time.thread_time() - cpu_s)
+            self.sizes["commits"].append(len(items))
+            self.sizes["rows"].append(
+                sum(len(c.puts) + len(c.appends) + len(c.entries) + len(c.accepts) for c in (i.commit for i in items))
+            )
+
+        writer._write = writes
+        for name in ("_next", "_take", "_stale", "_judge_next"):
+            setattr(pipeline, name, self._timed(name, getattr(pipeline, name)))
         gc.callbacks.append(self._collected)
+
+    def _timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        async def timed(*arguments: Any) -> Any:
+            before = time.monotonic()
+            try:
+                return await work(*arguments)
+            finally:
+                self.phases[name].append(time.monotonic() - before)
+
+        return timed
 
     def watch_turns(self) -> None:
         run = asyncio.Handle._run
@@ -97,6 +125,8 @@ class Times:
 
     def clear(self) -> None:
         self.collections.clear()
+        self.phases.clear()
+        self.sizes.clear()
         self.turns.clear()
 
     # -- what is said of it --------------------------------------------------------------------------
@@ -145,14 +175,24 @@ class Times:
                 for number in (0, 1, 2)
                 if (found := [s for generation, s in self.collections if generation == number])
             },
+            "phases": {name.strip("_"): spread(found) for name, found in self.phases.items()},
+            "batches": {
+                name: {"p50": share(found, 0.5), "p99": share(found, 0.99), "most": max(found)}
+                for name, found in self.sizes.items()
+            },
             "turns": {name: {"count": len(found), "most_ms": round(max(found) * 1000, 1)} for name, found in longest},
         }
+
+
+def spread(seconds: Sequence[float]) -> dict[str, float]:
+    parts = (("p50_ms", 0.5), ("p99_ms", 0.99), ("most_ms", 1.0))
+    return {"count": len(seconds), **{name: round(share(seconds, part) * 1000, 1) for name, part in parts}}
 
 
 def share(sorted_or_not: Sequence[float], part: float) -> float:
     """Nearest rank. Source: NIST/SEMATECH, 7.2.6.2, the simplest of its definitions."""
     found = sorted(sorted_or_not)
-    return round(found[min(len(found) - 1, int(len(found) * part))], 2)
+    return round(found[min(len(found) - 1, int(len(found) * part))], 5)
 
 
 def _split(at: dict[str, float]) -> list[tuple[str, float]]:

@@ -1,12 +1,19 @@
 """Storms: the critical transaction first, the rest in order, nothing starves, and memory does not follow the backlog."""
 
+import asyncio
+from random import Random
+from typing import Any
+
 import storm
 from stage import Stage, play
 
 from watchkeeper.decide.decision import Verdict
-from watchkeeper.engine.pipeline import BATCH_MAX, LINE_MAX
+from watchkeeper.engine.pipeline import BATCH_MAX, IN_FLIGHT_MAX, JUDGED_AT_A_STRETCH, LINE_FULL
 from watchkeeper.engine.records import RunRecord
 from watchkeeper.signals.turn import AGED_AFTER_MS, rank_of
+
+PIECES_AHEAD_MAX = 2 + 1  # one that is being taken apart and one that is on its way to the disk; and its own
+ALERTS_AHEAD_MAX = IN_FLIGHT_MAX + JUDGED_AT_A_STRETCH + 1  # under judgement, and a few; and itself
 
 CHECKOUT = """
 - {name: checkout, priority: 1, owner: group:ops, hops: [s7]}
@@ -97,6 +104,52 @@ def test_a_delivery_has_the_rank_of_the_best_in_it():
     play(scene, Stage(storm.many(8, transactions=CHECKOUT)))
 
 
+def test_a_fresh_critical_alert_waits_for_a_piece_and_a_few_judgements_however_much_there_is():
+    """1,500 alerts lie there: noise, and critical ones that are repaired. Every now and then a fresh one comes."""
+    services, fresh = 150, tuple(f"s{number}" for number in range(150, 170))
+    transactions = f"- {{name: checkout, priority: 1, owner: group:ops, hops: [{', '.join(fresh)}]}}"
+    apart, judged = [0], [0]
+    ahead: list[tuple[int, int]] = []
+
+    def counted(call: Any, count: list[int]) -> Any:
+        def counts(*given: Any, **named: Any) -> Any:
+            count[0] += 1
+            return call(*given, **named)
+
+        return counts
+
+    async def scene(stage: Stage) -> None:
+        pipeline, opened = stage.on.pipeline, dict[str, tuple[int, int]]()
+        pipeline._relate, stage.on.judge.alert = counted(pipeline._relate, apart), counted(stage.on.judge.alert, judged)
+        opens = stage.on.open
+
+        def opens_and_looks(opening: Any) -> None:
+            opened[opening.record.targets[0].rpartition("/")[2]] = apart[0], judged[0]
+            opens(opening)
+
+        stage.on.open = opens_and_looks
+        alerts = [storm.alert("Noise", f"s{number}", "info", n) for n in range(1, 10) for number in range(services)]
+        alerts += [storm.alert("Down", f"s{number}", "critical") for number in range(services)]
+        Random(1).shuffle(alerts)
+        async with pipeline.turn:
+            for start in range(0, len(alerts), 50):
+                await post(stage, *alerts[start : start + 50])
+        for number, name in enumerate(fresh):
+            while judged[0] < number * 60:
+                await asyncio.sleep(0)  # the backlog is worked on, in no time of the virtual clock
+            assert stage.on.intake.pending or len(pipeline._line), "the backlog is gone: nothing is measured"
+            await post(stage, storm.alert("Down", name, "critical"))
+            before = apart[0], judged[0]
+            while name not in opened:
+                await asyncio.sleep(0)
+            ahead.append((opened[name][0] - before[0], opened[name][1] - before[1]))
+        await stage.ended(services + len(fresh))
+
+    play(scene, Stage(storm.many(services + len(fresh), transactions=transactions)))
+    assert max(pieces for pieces, _ in ahead) <= PIECES_AHEAD_MAX, ahead
+    assert max(alerts for _, alerts in ahead) <= ALERTS_AHEAD_MAX, ahead
+
+
 def test_a_storm_of_five_thousand_is_drained_in_bounded_memory_critical_first():
     """500 services, ten alerts each: a critical one that is repaired, the others noise and repetition."""
     services, most = 500, 0
@@ -123,6 +176,6 @@ def test_a_storm_of_five_thousand_is_drained_in_bounded_memory_critical_first():
         assert set(ran[:2]) == {"s499", "s250"}
         verdicts = await stage.verdicts()
         assert verdicts.count(Verdict.ACT.value) == services
-        assert most <= LINE_MAX + BATCH_MAX * 50 + services
+        assert most <= LINE_FULL + BATCH_MAX + services
 
     play(scene, Stage(storm.many(services, at_once=50, transactions=transactions)))

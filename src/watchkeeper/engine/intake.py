@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from watchkeeper.engine.handover import Handover
 from watchkeeper.engine.pressure import Pressure
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.world import World
@@ -39,6 +40,7 @@ class Intake:
         self.accepted = 0
         self.pressure = Pressure()
         self.pending = 0
+        self.handover = Handover()
         self.refusal: Callable[[], str] = str  # why nothing more can be taken in; "" while it can
         self._ranker = Ranker({}, ())
         self._ranks_by = ""
@@ -74,10 +76,15 @@ class Intake:
         began_s = asyncio.get_running_loop().time()
         self.pending += 1
         self.pressure.came(self._scribe.clock.monotonic_ms(), len(clean))
-        outcome = await self._scribe.store.commit(Commit(at=now, accepts=(delivery,)))
-        if not isinstance(outcome, Committed):
-            self.pending -= 1
-            raise Unavailable(f"the delivery could not be stored: {outcome.why}")
+        self.handover.coming.add(delivery.id)
+        try:
+            outcome = await self._scribe.store.commit(Commit(at=now, accepts=(delivery,)))
+            if not isinstance(outcome, Committed):
+                self.pending -= 1
+                raise Unavailable(f"the delivery could not be stored: {outcome.why}")
+            self.handover.add(delivery)
+        finally:
+            self.handover.coming.discard(delivery.id)
         self.accepted += 1
         self._scribe.timing.since("intake", began_s, now)
         return Accepted(id=delivery.id, pending=self.pending)

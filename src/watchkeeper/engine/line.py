@@ -32,6 +32,10 @@ class Line:
     def __contains__(self, identity: str) -> bool:
         return identity in self._waiting
 
+    def best(self) -> int | None:
+        """The rank of the most urgent; None when nobody waits."""
+        return self._first_by_rank().rank if self._waiting else None
+
     def since(self, identity: str) -> Instant | None:
         found = self._waiting.get(identity)
         return None if found is None else found.since_at
@@ -86,6 +90,9 @@ class Line:
             oldest = self._first_by_age()
             if is_aged(oldest, now):
                 return oldest
+        return self._first_by_rank()
+
+    def _first_by_rank(self) -> Waiting:
         while True:
             one = self._waiting.get(self._ranked[0][-1])
             if one is not None and by_rank(one) == self._ranked[0]:

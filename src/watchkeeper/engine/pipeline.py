@@ -3,12 +3,14 @@
     take     deliveries that were accepted and not taken apart, most urgent first
     parse    bytes -> signals and dead letters
     relate   signals -> alerts, incidents, and what merged
-    keep     one commit a delivery: all of that, and the delivery is taken
+    keep     one commit a delivery: all of that, and the delivery is taken; a piece is kept while the next is related
     line up  each alert that changed, that is due again by time, or that somebody wants judged
     judge    the most urgent of them, a few at a time, so that what comes meanwhile is seen
 
 Who is first is said by `signals.turn`: by severity, then by business transaction, and what has waited longest has its
-share. In a storm what was not taken apart stays in the store, and only what is taken apart lies in memory.
+share. In a storm what was not taken apart stays in the store, and only what is taken apart lies in memory. After each piece
+of either work the pipeline looks whether something more urgent came meanwhile, so a fresh critical alert waits for one
+piece and a few judgements, however much there is.
 
 Nothing here waits for an effect. A crash between *keep* and *judge* costs nothing: what is due to be judged follows
 from the alerts and the last decisions, so it is worked out again at start.
@@ -16,8 +18,9 @@ from the alerts and the last decisions, so it is worked out again at start.
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -25,17 +28,18 @@ from watchkeeper.correlate.alert import Alert, Mapped
 from watchkeeper.correlate.correlation import Changes, Correlation
 from watchkeeper.correlate.grouping import Merge
 from watchkeeper.correlate.timeline import EventKind
+from watchkeeper.engine.handover import PIECE_WEIGHT_MAX
 from watchkeeper.engine.intake import Intake, SignalReader
 from watchkeeper.engine.judge import Judge
 from watchkeeper.engine.line import Line
 from watchkeeper.engine.mapping import mapped_of
-from watchkeeper.engine.pressure import LESSER_PAUSE_S, only_lesser, urgent_first
+from watchkeeper.engine.pressure import LESSER_PAUSE_S, only_lesser, urgent_first, weight
 from watchkeeper.engine.records import Note, put
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
 from watchkeeper.errors import WatchkeeperError
-from watchkeeper.ports import Commit, Committed, Drop, Put
+from watchkeeper.ports import Commit, Committed, Drop, Put, Refused
 from watchkeeper.signals.signal import DeadLetter, Delivery, Kind, Parsed, Signal
 from watchkeeper.signals.turn import AGED_EVERY, Waiting, in_turn, is_aged
 from watchkeeper.values import Instant, after_ms, id_from, ms_between
@@ -43,10 +47,17 @@ from watchkeeper.values import Instant, after_ms, id_from, ms_between
 log = structlog.get_logger("watchkeeper.pipeline")
 
 BATCH_MAX: Final = 64
-LINE_MAX: Final = 1_024  # alerts that wait to be judged; from then on one delivery is taken apart at a time
+OVERTAKES_MAX: Final = 16  # pieces that go before a batch of the line, before others have the pipeline's turn
+BESIDE_MAX: Final = 8  # deliveries that are read at a time while alerts stand in line
+RELATED_AT_A_STRETCH: Final = 16  # signals before posts, effects and answers of the disk have the loop
+JUDGED_AT_A_STRETCH: Final = 4  # alerts between two looks
+IN_FLIGHT_MAX: Final = 8  # alerts under judgement, their commits on the way to the disk
+LINE_MAX: Final = (
+    1_024  # alerts that wait to be judged; from then on one piece is taken apart at a time, unless the next
+)
+LINE_FULL: Final = 4_096  # ..may hold something more urgent than all of them; from then on none but that one piece
 FAILURES_MAX: Final = 3  # of the pipeline on one delivery, before it becomes a dead letter (SEMANTICS 8)
 IDLE_S: Final = 0.5
-AT_A_STRETCH_S: Final = 0.005  # of taking deliveries apart before others get the loop
 STALE_EVERY_MS: Final = 1_000
 FORGET_AFTER_MS: Final = 86_400_000
 
@@ -71,6 +82,7 @@ class Pipeline:
         self.on_said: Callable[[Delivery, Parsed], Awaitable[Parsed]] = _passed_over
         self.turn = asyncio.Lock()
         self._more = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._failures: dict[str, int] = {}
         self._due: list[tuple[Instant, str]] = []
         self._line = Line()
@@ -82,6 +94,8 @@ class Pipeline:
     def nudge(self) -> None:
         """A delivery was accepted."""
         self._more.set()
+        if len(self._intake.handover):
+            self._urgent.set()
 
     def again(self, alert: str, at: Instant) -> None:
         """Judge this alert again at that time (`for:`, a settle window, a hold's wake-up)."""
@@ -92,6 +106,11 @@ class Pipeline:
         """Judge this alert again in its turn, and say why. `asked_by` is a person who wants it judged."""
         self._line_up(alert, because, asked_by)
         self._more.set()
+
+    @property
+    def in_line(self) -> int:
+        """Alerts that wait to be judged."""
+        return len(self._line)
 
     @property
     def due_at(self) -> Instant | None:
@@ -134,16 +153,31 @@ class Pipeline:
             if not deliveries and not len(self._line):
                 await self._rest()
             elif pressed and only_lesser(deliveries) and not len(self._line):
-                await asyncio.sleep(LESSER_PAUSE_S)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """A little rest from what is less urgent, unless something urgent comes."""
+        try:
+            async with asyncio.timeout(LESSER_PAUSE_S):
+                await self._urgent.wait()
+        except TimeoutError:
+            return
 
     async def _next(self) -> tuple[Delivery, ...]:
         """The most urgent ones. When more wait than are taken, those that wait too long have their share."""
-        most = BATCH_MAX if len(self._line) < LINE_MAX else 1
+        most = BESIDE_MAX if len(self._line) else BATCH_MAX
+        self._urgent.clear()
+        if self._intake.pending <= len(self._intake.handover):  # nothing else waits: the store need not be read
+            return self._intake.handover.take()
         found = await self._scribe.store.deliveries(most)
+        for each in found:
+            self._intake.handover.discard(each.id)
         if len(found) < most:
             return found
         self._given += len(found)
         aged = await self._scribe.store.longest_waiting(max(1, most // AGED_EVERY))
+        for each in aged:
+            self._intake.handover.discard(each.id)
         now = self._scribe.clock.now()
         if not any(is_aged(_waiting(each), now) for each in aged):
             return found
@@ -153,15 +187,55 @@ class Pipeline:
         return tuple(both[each.id] for each in order[:most])
 
     async def _judge_next(self) -> None:
-        """A batch of the line. Each is judged once, as it now stands."""
-        found: list[tuple[Alert, str, str]] = []
-        for identity in self._line.take(BATCH_MAX, self._scribe.clock.now()):
+        """A batch of the line. What comes meanwhile and is more urgent than all that stands there is judged before it."""
+        left, overtakes = BATCH_MAX, 0
+        while left > 0 and len(self._line):
+            if overtakes < OVERTAKES_MAX and self._more_urgent_came():
+                overtakes += 1
+                await self._overtake()
+            else:
+                left = await self._judge_some(left)
+
+    async def _judge_some(self, left: int) -> int:
+        """Of the line, a few at a time, until something more urgent came; says how many are left to judge. Each is judged
+        once, as it now stands. Those that can meet in a decision take turns; the commits of the others are in flight
+        together, so that the disk is waited for once. Each decision is submitted without waiting for another, so
+        admissions keep the order of the alerts whatever they claim. When it returns none is in flight.
+        """
+        lanes: dict[str, deque[_Called]] = {}
+        tasks: list[asyncio.Task[None]] = []
+        room = asyncio.Semaphore(IN_FLIGHT_MAX)
+        try:
+            while left > 0 and len(self._line):
+                stretch = self._called(self._line.take(min(left, JUDGED_AT_A_STRETCH), self._scribe.clock.now()))
+                left -= JUDGED_AT_A_STRETCH
+                if len(stretch) == 1 and not tasks and not len(self._line):  # the usual, which needs no task of its own
+                    await self._in_turn(deque(stretch))
+                    break
+                for each in stretch:
+                    lane = lanes.setdefault(self._lane(each[0]), deque())
+                    lane.append(each)
+                    if len(lane) == 1:
+                        await room.acquire()
+                        tasks.append(asyncio.create_task(self._in_turn(lane, room)))
+                await asyncio.sleep(0)  # they are judged and on their way to the disk; posts and effects have the loop
+                if self._more_urgent_came():
+                    break
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return left
+
+    def _called(self, identities: Iterable[str]) -> "list[_Called]":
+        found: list[_Called] = []
+        for identity in identities:
             because, asked_by = self._why.pop(identity, ("", ""))
             if (alert := self._correlation.alert(identity)) is not None:
                 found.append((alert, because, asked_by))
             else:
                 self._scribe.timing.judged(identity)
-        await self._judge_each(found)
+        return found
 
     async def _rest(self) -> None:
         wait_s = IDLE_S
@@ -173,21 +247,65 @@ class Pipeline:
         except TimeoutError:
             return
 
-    async def _take(self, deliveries: Iterable[Delivery]) -> None:
-        work: list[tuple[Delivery, Commit, dict[str, Alert]]] = []
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + AT_A_STRETCH_S
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+        """Piece by piece: while one is on its way to the disk the next is related. One, and then more as long as nothing
+        more urgent than the next has come or stands in line.
+        """
+        writing: _Writing = []
+        before = deliveries[0].priority
+        try:
+            for number, piece in enumerate(_pieces(deliveries)):
+                if piece[0].priority != before:  # what is more urgent is judged before more is taken apart
+                    writing = await self._all_kept(writing)
+                if self._intake.handover.goes_before(piece[0].priority, weight(len(piece[0].body))):
+                    await self._overtake()
+                if number and self._is_enough(piece[0].priority):
+                    break
+                related = await self._relate_each(piece)
+                if len(deliveries) == 1 and related:  # the usual, which needs no task of its own
+                    self._kept(related[0], await self._scribe.commit(related[0].commit))
+                    return
+                last: _Writing = [(each, asyncio.ensure_future(self._scribe.commit(each.commit))) for each in related]
+                await asyncio.sleep(0)  # it is on its way; posts and effects have the loop
+                await self._all_kept(writing)
+                writing, before = last, piece[0].priority
+            writing = await self._all_kept(writing)
+        finally:
+            for _, outcome in writing:
+                outcome.cancel()
+
+    async def _all_kept(self, writing: "_Writing") -> "_Writing":
+        """Returns the empty list that is left of it."""
+        for each, outcome in writing:
+            self._kept(each, await outcome)
+        return []
+
+    async def _overtake(self) -> None:
+        """One piece of the most urgent that was handed over is taken apart and judged at once. What is on its way to the
+        disk stays before it: the store writes in the order in which it is asked.
+        """
+        related = await self._relate_each(self._intake.handover.take())
+        outcomes = await asyncio.gather(*(self._scribe.commit(each.commit) for each in related))
+        for each, outcome in zip(related, outcomes, strict=True):
+            self._kept(each, outcome)
+        identities = [identity for each in related for identity in each.changed]
+        for identity in identities:
+            self._line.discard(identity)
+        lanes: dict[str, deque[_Called]] = {}
+        for called in self._called(identities):
+            lanes.setdefault(self._lane(called[0]), deque()).append(called)
+        await asyncio.gather(*(self._in_turn(lane) for lane in lanes.values()))
+
+    async def _relate_each(self, deliveries: Iterable[Delivery]) -> list["_Related"]:
+        found: list[_Related] = []
         for delivery in deliveries:
-            if loop.time() > until_s:  # posts, effects and answers of the disk wait for the loop
-                await asyncio.sleep(0)
-                until_s = loop.time() + AT_A_STRETCH_S
             try:
                 parsed = self._reader.read(delivery)
                 if parsed.changes or parsed.acknowledgements:
                     parsed = await self.on_said(delivery, parsed)
-                commit, changed = self._relate(delivery, parsed)
+                commit, changed = await self._relate(delivery, parsed)
             except WatchkeeperError as unread:
-                commit, changed = self._relate(delivery, self._unread(delivery, str(unread)))
+                commit, changed = await self._relate(delivery, self._unread(delivery, str(unread)))
             except Exception as broken:
                 # The edge: one delivery that breaks the pipeline must not stop the intake of all others.
                 log.exception("a delivery broke the pipeline", delivery=delivery.id)
@@ -195,46 +313,45 @@ class Pipeline:
                 if self._failures[delivery.id] < FAILURES_MAX:
                     continue
                 why = f"it broke the pipeline {FAILURES_MAX} times: {type(broken).__name__}: {broken}"
-                commit, changed = self._relate(delivery, self._unread(delivery, why))
-            work.append((delivery, commit, changed))
-        if len(work) == 1:  # the usual, which needs no task of its own
-            outcomes = [await self._scribe.commit(work[0][1])]
-        else:
-            outcomes = await asyncio.gather(*(self._scribe.commit(commit) for _, commit, _ in work))
-        for (delivery, commit, _), outcome in zip(work, outcomes, strict=True):
-            if not isinstance(outcome, Committed):
-                # Only this task takes deliveries, so a refusal means that two workers share one store.
-                raise SystemExit(f"watchkeeper: delivery {delivery.id} was taken by another process: {outcome.why}")
-            self._failures.pop(delivery.id, None)
-            self.taken += 1
-            self._intake.pending = max(0, self._intake.pending - 1)
-            self._wake(commit.bumps)
-        for delivery, _, changed in work:
-            for identity in changed:
-                self._scribe.timing.came(identity, delivery.received_at)
-                self._line_up(identity)
+                commit, changed = await self._relate(delivery, self._unread(delivery, why))
+            found.append(_Related(delivery, commit, changed))
+        return found
 
-    async def _judge_each(self, found: list[tuple[Alert, str, str]]) -> None:
-        """Bring alerts before the judge, each with why and who asked. Those that can meet in a decision take turns; the
-        commits of the others are in flight together, so that the disk is waited for once. Each decision is submitted
-        without waiting for another, so admissions keep the order of the alerts whatever they claim.
-        """
-        for start in range(0, len(found), BATCH_MAX):
-            part = found[start : start + BATCH_MAX]
-            lanes: dict[str, list[tuple[Alert, str, str]]] = {}
-            for each in part:
-                lanes.setdefault(self._lane(each[0]), []).append(each)
-            if len(lanes) == 1:
-                await self._in_turn(part)
-            else:
-                await asyncio.gather(*(self._in_turn(lane) for lane in lanes.values()))
+    def _kept(self, related: "_Related", outcome: Committed | Refused) -> None:
+        delivery = related.delivery
+        if not isinstance(outcome, Committed):
+            # Only this task takes deliveries, so a refusal means that two workers share one store.
+            raise SystemExit(f"watchkeeper: delivery {delivery.id} was taken by another process: {outcome.why}")
+        self._failures.pop(delivery.id, None)
+        self.taken += 1
+        self._intake.pending = max(0, self._intake.pending - 1)
+        self._wake(related.commit.bumps)
+        for identity in related.changed:
+            self._scribe.timing.came(identity, delivery.received_at)
+            self._line_up(identity)
 
-    async def _in_turn(self, lane: list[tuple[Alert, str, str]]) -> None:
-        for alert, because, asked_by in lane:
-            now = self._scribe.clock.now()
-            self._scribe.timing.turn(alert.id, now)
-            await self._judge.alert(alert, now, because=because, asked_by=asked_by)
-            self._scribe.timing.judged(alert.id)
+    def _is_enough(self, rank: int) -> bool:
+        """Of taking apart, when the next has that rank: what stands in line is judged first."""
+        best, length = self._line.best(), len(self._line)
+        return best is not None and (best < rank or length >= LINE_FULL or (length >= LINE_MAX and best == rank))
+
+    def _more_urgent_came(self) -> bool:
+        """Than any that stands in line."""
+        best = self._line.best()
+        return best is not None and self._intake.handover.goes_before(best)
+
+    async def _in_turn(self, lane: "deque[_Called]", room: asyncio.Semaphore | None = None) -> None:
+        try:
+            while lane:
+                alert, because, asked_by = lane[0]
+                now = self._scribe.clock.now()
+                self._scribe.timing.turn(alert.id, now)
+                await self._judge.alert(alert, now, because=because, asked_by=asked_by)
+                self._scribe.timing.judged(alert.id)
+                lane.popleft()
+        finally:
+            if room is not None:
+                room.release()
 
     def _lane(self, alert: Alert) -> str:
         """Alerts of one incident where a rule may decide for incidents; else those of one entity, so that the second
@@ -261,7 +378,7 @@ class Pipeline:
         )
         return Parsed(signals=(), dead=(letter,))
 
-    def _relate(self, delivery: Delivery, parsed: Parsed) -> tuple[Commit, dict[str, Alert]]:
+    async def _relate(self, delivery: Delivery, parsed: Parsed) -> tuple[Commit, dict[str, Alert]]:
         puts: list[Put] = [put(letter) for letter in parsed.dead]
         for letter in parsed.dead:
             self._count("unread", letter)
@@ -269,7 +386,9 @@ class Pipeline:
         bumps: set[str] = set()
         changed: dict[str, Alert] = {}
         incidents: dict[str, None] = {}
-        for signal in parsed.signals:
+        for number, signal in enumerate(parsed.signals, 1):
+            if not number % RELATED_AT_A_STRETCH:
+                await asyncio.sleep(0)  # this task alone changes what is known of alerts, so it can be interrupted
             self._witnesses.heard(signal.region, signal.received_at)
             if signal.kind is not Kind.ALERT:
                 puts.extend(self.on_beat(signal))
@@ -402,6 +521,33 @@ class Pipeline:
             self._wake(bumps)
             for alert in changed.values():
                 await self._judge.alert(alert, now)
+
+
+class _Related(NamedTuple):
+    """A delivery taken apart, and not yet kept."""
+
+    delivery: Delivery
+    commit: Commit
+    changed: dict[str, Alert]
+
+
+_Called = tuple[Alert, str, str]  # before the judge: the alert, why, and who asked
+_Writing = list[tuple[_Related, asyncio.Future[Committed | Refused]]]  # on the way to the disk
+
+
+def _pieces(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """In their order, each of one rank and of at most PIECE_WEIGHT_MAX, or one delivery."""
+    piece: list[Delivery] = []
+    weighs = 0
+    for each in deliveries:
+        more = weight(len(each.body))
+        if piece and (weighs + more > PIECE_WEIGHT_MAX or each.priority != piece[0].priority):
+            yield piece
+            piece, weighs = [], 0
+        piece.append(each)
+        weighs += more
+    if piece:
+        yield piece
 
 
 def _waiting(delivery: Delivery, number: int = 0) -> Waiting:

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import contextlib
 import errno
-import gc
 import os
 import signal
 import socket
@@ -25,12 +24,12 @@ from watchkeeper.engine.answer import No
 from watchkeeper.engine.engine import Engine
 from watchkeeper.errors import Rejected, Unavailable, Untrusted
 from watchkeeper.home.settings import Settings
+from watchkeeper.surface.garbage import Garbage
 from watchkeeper.surface.listen import refusal, shown
 
 FAILED: Final = 4
 CANNOT: Final = 3
 USAGE: Final = 2
-GARBAGE_YOUNG: Final = 10_000  # objects between two looks of the collector
 LOOK_S: Final = 0.2  # how soon a task of the engine that failed ends this process
 SAVED_LOOK_S: Final = 0.5
 SAVED: Final = Actor(name="watchkeeper", human=False, channel="engine")
@@ -86,15 +85,24 @@ async def _work(given: argparse.Namespace) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ending.set)
         await engine.start()
-        _settle_memory()
+        garbage = Garbage(lambda: _idle(engine))
+        garbage.settle()
         try:
             await _token(engine, home)
         except OSError as failed:
             raise _unreadable(failed) from failed
         log.info("newest checkpoint of the ledger", checkpoint=engine.sequencer.checkpoint)
-        return await _serve(engine, settings, home, host, port, ending, dev=given.dev)
+        collecting = asyncio.create_task(garbage.work(), name="garbage")
+        try:
+            return await _serve(engine, settings, home, host, port, ending, dev=given.dev)
+        finally:
+            collecting.cancel()
     finally:
         await node.close()
+
+
+def _idle(engine: Engine) -> bool:
+    return not engine.intake.pending and not engine.runner.live and not engine.pipeline.in_line
 
 
 def _unreadable(failed: OSError) -> Refused:
@@ -131,13 +139,6 @@ def _listens(given: argparse.Namespace, settings: Settings) -> tuple[str, int]:
                 ) from taken
             raise Refused(CANNOT, f"cannot listen on {host}:{port}: {taken.strerror}") from taken
         return host, probe.getsockname()[1]
-
-
-def _settle_memory() -> None:
-    """What was loaded stays: the collector need not look at it again, and young garbage may wait a little longer."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_YOUNG, 20, 50)
 
 
 async def _serve(
