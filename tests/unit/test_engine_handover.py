@@ -27,7 +27,7 @@ def delivery(name: str, rank: int = URGENT, size: int = 100) -> Delivery:
 def handed(*deliveries: Delivery) -> Handover:
     handover = Handover()
     for each in deliveries:
-        handover.coming.add(each.id)
+        handover.comes(each.id)
         handover.add(each)
     return handover
 
@@ -61,7 +61,7 @@ def test_no_more_than_so_many_wait():
 
 def test_what_was_found_in_the_store_before_the_sender_was_answered_is_not_handed_over_too():
     handover, found = Handover(), delivery("found")
-    handover.coming.add(found.id)
+    handover.comes(found.id)
     handover.discard(found.id)  # the pipeline read it
     handover.add(found)
     assert names(handover) == []
@@ -71,6 +71,27 @@ def test_what_was_handed_over_and_then_found_in_the_store_is_taken_there():
     handover = handed(delivery("found"), delivery("other"))
     handover.discard("found")
     assert names(handover) == ["other"]
+
+
+def test_the_store_is_read_at_a_start_and_whenever_something_was_left_to_it():
+    assert Handover().in_store
+    for left, said in ((delivery("urgent"), False), (delivery("lesser", rank_of(LESSER_CLASS, 1)), True)):
+        handover = Handover()
+        handover.in_store = False
+        handover.comes(left.id)
+        assert not handover.in_store
+        handover.add(left)
+        assert handover.in_store is said
+        handover.unknown(left.id)  # the answer was heard: nothing is unknown
+        assert handover.in_store is said
+
+
+def test_of_what_nobody_waits_for_the_store_is_asked():
+    handover = Handover()
+    handover.in_store = False
+    handover.comes("gone")
+    handover.unknown("gone")
+    assert handover.in_store
 
 
 def test_as_urgent_goes_before_only_what_is_heavier():

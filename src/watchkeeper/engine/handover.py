@@ -15,24 +15,44 @@ PIECE_WEIGHT_MAX: Final = 7  # of deliveries that are taken apart at a time, see
 
 
 class Handover:
-    """`coming` are the ids of deliveries on their way to the disk: found in the store first, they are not handed over."""
+    """`in_store`: something may wait in the store that is not here, so it must be read; at a start nobody knows.
+
+    A delivery is `coming` while it is on its way to the disk. The pipeline may find it in the store before its sender is
+    answered: then it is not handed over too.
+    """
 
     def __init__(self) -> None:
-        self.coming: set[str] = set()
+        self.in_store = True
+        self._coming: set[str] = set()
         self._waiting: dict[str, Delivery] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def comes(self, identity: str) -> None:
+        """It is on its way to the disk: `add` or `unknown` follows."""
+        self._coming.add(identity)
+
     def add(self, delivery: Delivery) -> None:
         """It is durable."""
+        if delivery.id not in self._coming:
+            return
+        self._coming.discard(delivery.id)
         fits = len(self._waiting) < HANDED_MAX and weight(len(delivery.body)) == 1
-        if fits and delivery.id in self.coming and class_of(delivery.priority) < LESSER_CLASS:
+        if fits and class_of(delivery.priority) < LESSER_CLASS:
             self._waiting[delivery.id] = delivery
+        else:
+            self.in_store = True
+
+    def unknown(self, identity: str) -> None:
+        """Nobody waits for it any more: whether it is durable is seen in the store."""
+        if identity in self._coming:
+            self._coming.discard(identity)
+            self.in_store = True
 
     def discard(self, identity: str) -> None:
         """It was found in the store."""
-        self.coming.discard(identity)
+        self._coming.discard(identity)
         self._waiting.pop(identity, None)
 
     def best(self) -> int | None:

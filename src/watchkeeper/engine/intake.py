@@ -76,7 +76,7 @@ class Intake:
         began_s = asyncio.get_running_loop().time()
         self.pending += 1
         self.pressure.came(self._scribe.clock.monotonic_ms(), len(clean))
-        self.handover.coming.add(delivery.id)
+        self.handover.comes(delivery.id)
         try:
             outcome = await self._scribe.store.commit(Commit(at=now, accepts=(delivery,)))
             if not isinstance(outcome, Committed):
@@ -84,7 +84,7 @@ class Intake:
                 raise Unavailable(f"the delivery could not be stored: {outcome.why}")
             self.handover.add(delivery)
         finally:
-            self.handover.coming.discard(delivery.id)
+            self.handover.unknown(delivery.id)
         self.accepted += 1
         self._scribe.timing.since("intake", began_s, now)
         return Accepted(id=delivery.id, pending=self.pending)

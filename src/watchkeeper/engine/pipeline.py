@@ -167,17 +167,20 @@ class Pipeline:
         """The most urgent ones. When more wait than are taken, those that wait too long have their share."""
         most = BESIDE_MAX if len(self._line) else BATCH_MAX
         self._urgent.clear()
-        if self._intake.pending <= len(self._intake.handover):  # nothing else waits: the store need not be read
-            return self._intake.handover.take()
+        handover = self._intake.handover
+        if not handover.in_store:
+            return handover.take()
+        handover.in_store = False  # what comes meanwhile says otherwise
         found = await self._scribe.store.deliveries(most)
         for each in found:
-            self._intake.handover.discard(each.id)
+            handover.in_store = True  # perhaps not all of it is taken now
+            handover.discard(each.id)
         if len(found) < most:
             return found
         self._given += len(found)
         aged = await self._scribe.store.longest_waiting(max(1, most // AGED_EVERY))
         for each in aged:
-            self._intake.handover.discard(each.id)
+            handover.discard(each.id)
         now = self._scribe.clock.now()
         if not any(is_aged(_waiting(each), now) for each in aged):
             return found
@@ -311,6 +314,7 @@ class Pipeline:
                 log.exception("a delivery broke the pipeline", delivery=delivery.id)
                 self._failures[delivery.id] = self._failures.get(delivery.id, 0) + 1
                 if self._failures[delivery.id] < FAILURES_MAX:
+                    self._intake.handover.in_store = True  # it stays there, and is tried again
                     continue
                 why = f"it broke the pipeline {FAILURES_MAX} times: {type(broken).__name__}: {broken}"
                 commit, changed = await self._relate(delivery, self._unread(delivery, why))
