@@ -1,5 +1,6 @@
 """N of M regions over the whole engine: a partition never fails over, and a region that cannot see is unknown, never down."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from stage import MEND, SETTINGS, Stage, house, play, rule, runbook
 
 from watchkeeper.engine.action import Observation
 from watchkeeper.guards.situation import Target
+from watchkeeper.values import ms_between
 
 SOURCES = SETTINGS.replace(
     "  default: {kind: alertmanager}\n",
@@ -99,6 +101,36 @@ def test_two_regions_that_see_it_agree_and_the_failover_runs_once() -> None:
         await hears(stage, "north", "Down")
         (run,) = await stage.ended(within_s=30)
         assert run.status == "succeeded"
+        sent = len(stage.theatre.sent)
+        for _ in range(5):
+            await stage.passes(5)  # it settles 30 s after its last effect
+            await hears(stage, "us", "Down")
+            await hears(stage, "north", "Down")
+        assert len(await stage.runs()) == 1, "what it did must show first, to every region that saw it"
+        assert len(stage.theatre.sent) == sent
+        assert stage.on.world.waiting == {}, "and nobody is told that it waits"
+
+    play(scene, Stage(AGREED))
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_when_it_still_fires_after_it_settled_the_second_region_has_its_turn(crash: bool) -> None:
+    async def scene(stage: Stage) -> None:
+        await hears(stage, "us", "Down")
+        await stage.decided(rule="shop/down")
+        await hears(stage, "north", "Down")
+        await stage.ended(within_s=30)
+        if crash:
+            await stage.crash()
+        for _ in range(16):
+            await stage.passes(5)
+            await hears(stage, "us", "Down")
+            await hears(stage, "north", "Down")
+        runs = sorted(await stage.runs(), key=lambda each: each.at)
+        assert len(runs) == 3, [each.at for each in runs]
+        for before, after in itertools.pairwise(runs):
+            assert before.ended_at is not None
+            assert ms_between(before.ended_at, after.at) >= 29_000
 
     play(scene, Stage(AGREED))
 

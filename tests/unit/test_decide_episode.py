@@ -5,8 +5,18 @@ import pytest
 
 from situations import AT, HOUR, MINUTE, TICK, a_ladder, a_proposal, a_situation, an_alert
 from watchkeeper.decide.decide import decide
-from watchkeeper.decide.episode import Because, Due, LastRun, NotDue, Present, changed_names, due, severity_fell
-from watchkeeper.guards.situation import Hold, Scope
+from watchkeeper.decide.episode import (
+    Because,
+    Due,
+    LastRun,
+    NotDue,
+    Present,
+    acted_for,
+    changed_names,
+    due,
+    severity_fell,
+)
+from watchkeeper.guards.situation import Attempt, Hold, Scope
 from watchkeeper.packs.rule import Mode
 from watchkeeper.values import Severity
 
@@ -119,3 +129,65 @@ def test_a_held_decision_without_a_wake_up_is_not_forgotten_by_a_change():
     silent = msgspec.structs.replace(HELD, wake_at=None)
     assert isinstance(due(silent, present()), NotDue)
     assert due(silent, present(versions={"hold": 1})).because is Because.VERSION
+
+
+# -- another witness's run ----------------------------------------------------------------------------------
+
+
+def attempt(**fields):
+    return Attempt(
+        **{
+            "run": "run_1",
+            "target": TARGET,
+            "symptom": an_alert().symptom,
+            "ended_at": an_alert().first_seen_at + MINUTE,
+            "status": "succeeded",
+            "runbook": "payments/recycle",
+            **fields,
+        }
+    )
+
+
+def ended(found, *, decided_at=None, target=TARGET):
+    return acted_for({target: found}, an_alert(), "payments/recycle", decided_at)
+
+
+def test_a_run_for_the_same_symptom_on_the_target_was_for_this_episode_too():
+    found = ended((attempt(),))
+    assert found == LastRun(acting=False, ended_at=an_alert().first_seen_at + MINUTE)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"runbook": "payments/other"},
+        {"symptom": "Another on payments"},
+        {"ended_at": an_alert().first_seen_at - TICK},
+    ],
+)
+def test_another_runbook_another_symptom_or_an_earlier_firing_are_not(other):
+    assert ended((attempt(**other),)) is None
+    assert ended(()) is None
+
+
+def test_it_fired_already_when_the_run_ended():
+    assert ended((attempt(ended_at=an_alert().first_seen_at),)) is not None
+
+
+def test_what_was_decided_since_does_not_look_back():
+    at = an_alert().first_seen_at + MINUTE
+    assert ended((attempt(),), decided_at=at) is not None
+    assert ended((attempt(),), decided_at=at + TICK) is None
+
+
+def test_each_target_must_have_been_repaired():
+    assert acted_for({TARGET: (attempt(),), "resource:default/other": ()}, an_alert(), "payments/recycle", None) is None
+    assert acted_for({}, an_alert(), "payments/recycle", None) is None
+
+
+def test_one_that_is_new_to_the_rule_waits_for_what_was_done_to_show():
+    ran = LastRun(acting=False, ended_at=AT)
+    assert due(None, present(at=AT + MINUTE, run=ran)) == NotDue(
+        why="Its run ended; what it did must show first.", again_at=AT + 5 * MINUTE
+    )
+    assert due(None, present(at=AT + 5 * MINUTE, run=ran)).because is Because.STILL_FIRING

@@ -3,13 +3,13 @@
 An episode is one firing of one fingerprint. Repeated delivery renews `last_seen` and is no reason to decide again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
 
 from watchkeeper.decide.decision import Decision, Verdict
-from watchkeeper.guards.situation import AlertFacts
+from watchkeeper.guards.situation import AlertFacts, Attempt
 from watchkeeper.guards.words import names_of
 from watchkeeper.packs.rule import SETTLE_MS
 from watchkeeper.values import SEVERITY_ORDER, Instant, Severity, after_ms
@@ -30,7 +30,7 @@ class Because(StrEnum):
 class LastRun(Struct, frozen=True, kw_only=True):
     """The run of the last decision. `acting`: it is queued, running, paused or in doubt (not waiting for an approval).
 
-    `effect_at` is its last effect, None when it had none.
+    `effect_at` is its last effect, None when it had none, or when it is not known: then its end stands for it.
     """
 
     acting: bool
@@ -77,11 +77,31 @@ def due(last: Decision | None, present: Present) -> Due | NotDue:
         return NotDue(why="Its run is at work.")
     if present.asked_by:
         return Due(because=Because.ASKED, why=f"{present.asked_by} asked.")
-    if last is None:
-        return Due(because=Because.FIRST, why="The episode is new to this rule.")
     if run is not None and run.ended_at is not None:
         return _settled(run, run.ended_at, present)
+    if last is None:
+        return Due(because=Because.FIRST, why="The episode is new to this rule.")
     return _changed(last, present)
+
+
+def acted_for(
+    attempts: Mapping[str, Iterable[Attempt]], alert: AlertFacts, runbook: str, decided_at: Instant | None
+) -> LastRun | None:
+    """The run of another witness's decision that was for this episode too: the same runbook, for the same symptom, on each
+    of the targets (`attempts` by target), ended while the episode fired already, and since it was decided last. What it
+    did must show before this one is repaired again.
+    """
+    ends: list[Instant] = []
+    for found in attempts.values():
+        own = [
+            each.ended_at
+            for each in found
+            if each.runbook == runbook and each.symptom == alert.symptom and each.ended_at >= alert.first_seen_at
+        ]
+        if not own or (decided_at is not None and max(own) < decided_at):
+            return None
+        ends.append(max(own))
+    return LastRun(acting=False, ended_at=max(ends)) if ends else None
 
 
 def changed_names(last: Decision, versions: Mapping[str, int]) -> tuple[str, ...]:

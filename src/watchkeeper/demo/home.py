@@ -19,7 +19,7 @@ IGNORED: Final = b".watchkeeper/\n"
 
 def home_files(fleet: Fleet | None = None) -> dict[str, bytes]:
     """Path -> content; with a fleet, its own addresses."""
-    found = {".gitignore": IGNORED, **dict(_read(files("watchkeeper.demo") / "example", ""))}
+    found = {".gitignore": IGNORED, **dict(read_folder(files("watchkeeper.demo") / "example"))}
     if fleet is None:
         return found
     ports = {FIRST + position: fleet.ports[name] for position, name in enumerate(fleet.members)}
@@ -48,9 +48,10 @@ def _moved(data: bytes, ports: dict[int, int]) -> bytes:
     return f"{HOST}:".encode().join(moved)
 
 
-def _read(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
+def read_folder(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:
+    """(path, content) of everything in a folder that was shipped, in order."""
     found: list[tuple[str, bytes]] = []
     for each in sorted(folder.iterdir(), key=lambda one: one.name):
         path = f"{prefix}{each.name}"
-        found += _read(each, f"{path}/") if each.is_dir() else [(path, each.read_bytes())]
+        found += read_folder(each, f"{path}/") if each.is_dir() else [(path, each.read_bytes())]
     return found

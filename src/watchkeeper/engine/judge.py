@@ -20,7 +20,7 @@ from watchkeeper.correlate.correlation import Correlation
 from watchkeeper.decide.admission import TRIES_MAX, claims, expects
 from watchkeeper.decide.decide import binding_of, decide, decide_untargeted
 from watchkeeper.decide.decision import Decision, Verdict
-from watchkeeper.decide.episode import Due, LastRun, NotDue, Present, due
+from watchkeeper.decide.episode import Due, LastRun, NotDue, Present, acted_for, due
 from watchkeeper.decide.match import Matched, Miss, Missed, match
 from watchkeeper.decide.target import NoTarget, Subject, Untargeted, Why, targets_of
 from watchkeeper.engine.arguments import arguments_of
@@ -216,6 +216,8 @@ class Judge:
         facts = replace(facts, episode=episode)
         targets = self._targets(rule, facts, now)
         last = self._world.decided(episode, rule.name)
+        run = self._last_run(last)
+        elsewhere = self._elsewhere(rule, facts, targets, last, now) if run is None else None
         answer = due(
             last.decision if last is not None and not last.unstarted else None,
             Present(
@@ -223,7 +225,7 @@ class Judge:
                 alert=facts,
                 targets=tuple(target.ref for target in targets) if isinstance(targets, tuple) else (),
                 versions=self._scribe.versions,
-                run=self._last_run(last),
+                run=run or elsewhere,
                 settle_ms=rule.limits.settle_ms,
                 asked_by=asked_by or self._answered_by(last),
             ),
@@ -232,6 +234,8 @@ class Judge:
             case NotDue(again_at=again_at):
                 if again_at is not None:
                     self._seats.again(alert.id, again_at)
+                if elsewhere is not None and last is not None:
+                    self._seats.let_go(waiting_id(last.decision), f"A run for the same symptom ended. {answer.why}")
                 return None
             case Due(because=reason):
                 pass
@@ -683,6 +687,20 @@ class Judge:
             if isinstance(theirs, tuple) and refs & {target.ref for target in theirs}:
                 found.add(other.runbook)
         return tuple(sorted(found))
+
+    def _elsewhere(
+        self,
+        rule: Rule,
+        facts: AlertFacts,
+        targets: tuple[Target, ...] | NoTarget,
+        last: Decided | None,
+        now: Instant,
+    ) -> LastRun | None:
+        """What the decision for another witness of the same symptom did on these targets meanwhile."""
+        if isinstance(targets, NoTarget):
+            return None
+        tried = {target.ref: self._world.attempts(target.ref, now, rule.limits.settle_ms) for target in targets}
+        return acted_for(tried, facts, rule.runbook, last.decision.at if last is not None else None)
 
     def _last_run(self, last: Decided | None) -> LastRun | None:
         if last is None or not last.run or last.unstarted:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from watchkeeper.decide.decision import Decision
+from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.given_history import history
 from watchkeeper.engine.given_world import go_on, place
@@ -30,6 +30,7 @@ from watchkeeper.values import Instant, after_ms, canonical, rfc3339
 LOOK_MS: Final = 5_000  # time that goes on after the last signal before nothing more is expected
 RUN_MS_MAX: Final = 4 * 3_600_000  # virtual time that a run may take
 STEP_S: Final = 0.05
+DECISIONS_MAX: Final = 1_000  # of one scenario that are looked at, newest first
 STILL_MIN: Final = 5  # looks in a row at which no run was open, before the next one is expected no more
 
 
@@ -57,6 +58,7 @@ class Played(Struct, frozen=True, kw_only=True):
     mode: str = ""
     findings: tuple[Shown, ...] = ()
     state: str = ""
+    would_be: str = ""
 
 
 async def play(
@@ -128,6 +130,7 @@ def _played(
         reason=decision.reason,
         rule=decision.rule,
         mode=decision.mode.value,
+        would_be=decision.would_be.value,
         findings=tuple(
             Shown(guard=each.guard, outcome=each.outcome.value, reason=each.reason)
             for each in decision.findings
@@ -206,12 +209,24 @@ async def _settled(engine: Engine) -> tuple[Decision | None, RunRecord | None]:
             raise Rejected(f"the engine failed: {engine.failed}")
         if (ran and still >= STILL_MIN) or (not live and waited_ms >= LOOK_MS) or waited_ms >= RUN_MS_MAX:
             break
-    page = await engine.store.find("decision", limit=1)
-    decision = read(page.items[0], Decision) if page.items else None
+    decision = await _last(engine.store)
     if decision is None:
         return None, None
     runs = await engine.store.find("run", {"decision": decision.id}, limit=1)
     return decision, read(runs.items[0], RunRecord) if runs.items else None
+
+
+async def _last(store: Store) -> Decision | None:
+    """The newest decision; one that only waited for a run of this scenario on its own target says nothing more of it."""
+    page = await store.find("decision", limit=DECISIONS_MAX)
+    found = [read(row, Decision) for row in page.items]
+    runs = await store.find("run", limit=DECISIONS_MAX)
+    own = {row.id for row in runs.items}
+    for decision in found:
+        busy = {run for each in decision.findings for run in each.evidence.get("busy", ())}
+        if decision.verdict is not Verdict.HOLD or not busy or not busy <= own:
+            return decision
+    return found[0] if found else None
 
 
 async def _run(engine: Engine, record: RunRecord | None) -> Run | None:
