@@ -12,6 +12,7 @@ that no module has to be imported for its bounds.
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -455,6 +456,17 @@ def dependencies() -> tuple[str, ...]:
     return tuple(dict.fromkeys(re.split(r"[<>=!~\[ ;]", line, maxsplit=1)[0] for line in lines))
 
 
+def examples() -> str:
+    """Every example home by topic: its rules and runbooks as they stand, and what its scenarios come to when played."""
+    spec = importlib.util.spec_from_file_location("examples_page", DOCS / "examples_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: str = module.page()
+    return found
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "guards": guards,
     "roles": role_table,
@@ -486,6 +498,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "metrics": metrics,
     "bounds": bounds,
     "ledger-kinds": ledger_kinds,
+    "examples": examples,
 }
 
 
@@ -505,11 +518,12 @@ def generated() -> dict[Path, bytes]:
 
 
 def main(words: list[str]) -> int:
-    stale = [path for path, data in generated().items() if not path.exists() or path.read_bytes() != data]
+    wanted = generated()
+    stale = [path for path, data in wanted.items() if not path.exists() or path.read_bytes() != data]
     for path in stale:
         if "--check" not in words:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(generated()[path])
+            path.write_bytes(wanted[path])
         sys.stdout.write(f"{path.relative_to(ROOT)}\n")
     return 1 if stale and "--check" in words else 0
 

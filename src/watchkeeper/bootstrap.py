@@ -139,10 +139,12 @@ def state_of(home: Path) -> Path:
     return home / STATE
 
 
-def init(home: Path) -> tuple[str, ...]:
-    """Write a home that works at once; the paths written. Files that exist are left as they are."""
+def init(home: Path, files: Mapping[str, bytes] | None = None) -> tuple[str, ...]:
+    """Write a home that works at once, the starter unless other files are given; the paths written. Files that exist are
+    left as they are.
+    """
     home.mkdir(parents=True, exist_ok=True)
-    return Folder(home).write(starter())
+    return Folder(home).write(starter() if files is None else files)
 
 
 def check(home: Path, seen_labels: frozenset[str] = frozenset()) -> Compiled:

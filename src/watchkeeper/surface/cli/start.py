@@ -8,13 +8,16 @@ from watchkeeper.surface.cli.place import SETTINGS, Ends, Exit, here
 from watchkeeper.surface.cli.words import count, safe, say, tell, wrapped
 
 
-def init(directory: Path = Path(), /) -> int:
+def init(directory: Path = Path(), /, *, example: str = "") -> int:
     """Write a home that works at once. Files that exist are left as they are.
 
     Parameters
     ----------
     directory
         Where; the current folder without one.
+    example
+        An example home instead of the starter: autonomy, regions, metrics, transactions, exclusions, breakers, calendars,
+        reach or waves. Its scenarios say what it shows: wk test.
     """
     from watchkeeper.bootstrap import check
     from watchkeeper.bootstrap import init as write
@@ -23,9 +26,12 @@ def init(directory: Path = Path(), /) -> int:
     home = (Path(named) if named and directory == Path() else directory).expanduser().absolute()
     if home.exists() and not home.is_dir():
         raise Ends(Exit.USAGE, f"{home} is a file: name a folder")
+    files = _example(example) if example else None
     had = (home / SETTINGS).exists()
+    if had and example:
+        raise Ends(Exit.USAGE, f"{home} is a home already: name an empty folder for the example")
     try:
-        written = () if had else write(home)
+        written = () if had else write(home, files)
     except OSError as failed:
         raise Ends(Exit.LATER, f"{home}: cannot be written: {failed.strerror}") from failed
     if had:
@@ -38,10 +44,24 @@ def init(directory: Path = Path(), /) -> int:
     prefix = "" if home == Path.cwd() else f"cd {home} && "
     say()
     wrapped("Next:")
+    if example:
+        say(f"  {prefix}wk test                # plays its scenarios; nothing is sent")
+        say("  wk check")
+        return Exit.DONE
     say(f"  {prefix}wk up                  # runs in the foreground")
     say("  wk identity add --me   # in a second terminal: you become the first admin")
     say("  wk status")
     return Exit.DONE
+
+
+def _example(name: str) -> dict[str, bytes]:
+    from watchkeeper.demo.topics import TOPICS, topic_files
+    from watchkeeper.documents import suggestion
+
+    if name not in TOPICS:
+        there = suggestion(name, TOPICS) or f": there are {', '.join(TOPICS)}"
+        raise Ends(Exit.USAGE, f"no example {name!r}{there}")
+    return topic_files(name)
 
 
 def up(*, port: int | None = None, host: str = "", dev: bool = False, insecure: bool = False) -> int:
