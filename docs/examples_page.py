@@ -13,7 +13,7 @@ import structlog
 
 from watchkeeper import bootstrap
 from watchkeeper.adapters.cel import CelCompiler
-from watchkeeper.demo.topics import TOPICS, own_files, topic_files
+from watchkeeper.adapters.topics import TOPICS, own_files, topic_files
 from watchkeeper.documents import parse, plain_of
 from watchkeeper.engine.scenarios import Played
 from watchkeeper.home.configuration import Configuration, compile_home

@@ -42,6 +42,7 @@ from watchkeeper.adapters.sqlite.swap import Finished
 from watchkeeper.adapters.ssh import EXTRA as SSH_EXTRA
 from watchkeeper.adapters.ssh import SshPool
 from watchkeeper.adapters.ssh import installed as ssh_installed
+from watchkeeper.adapters.topics import TOPICS, topic_files
 from watchkeeper.approve.people import Actor
 from watchkeeper.catalog.entity import EntityKind, Reach
 from watchkeeper.decide.decision import DECIDE_REV
@@ -145,6 +146,16 @@ def init(home: Path, files: Mapping[str, bytes] | None = None) -> tuple[str, ...
     """
     home.mkdir(parents=True, exist_ok=True)
     return Folder(home).write(starter() if files is None else files)
+
+
+def examples() -> tuple[str, ...]:
+    """The topics of `example`."""
+    return tuple(TOPICS)
+
+
+def example(topic: str) -> dict[str, bytes]:
+    """Path -> content of an example home. Raises KeyError for a topic that does not exist."""
+    return topic_files(topic)
 
 
 def check(home: Path, seen_labels: frozenset[str] = frozenset()) -> Compiled:

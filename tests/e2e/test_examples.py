@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from watchkeeper.adapters.topics import TOPICS, topic_files
 from watchkeeper.bootstrap import init
-from watchkeeper.demo.topics import TOPICS, topic_files
 
 WK = str(Path(sys.executable).with_name("wk"))
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("WATCHKEEPER_")}

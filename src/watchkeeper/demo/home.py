@@ -4,17 +4,16 @@ The files work as they stand; only the ports are put in.
 """
 
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
+from watchkeeper.adapters.topics import IGNORED, read_folder
 from watchkeeper.demo.fleet import Fleet
 from watchkeeper.demo.loopback import HOST
 
 SUPERVISOR: Final = 9100  # the ports as the files have them
 FIRST: Final = 9101
 SINK: Final = 9199
-IGNORED: Final = b".watchkeeper/\n"
 
 
 def home_files(fleet: Fleet | None = None) -> dict[str, bytes]:
@@ -46,12 +45,3 @@ def _moved(data: bytes, ports: dict[int, int]) -> bytes:
         number = piece[:4]
         moved.append(str(ports.get(int(number), int(number))).encode() + piece[4:])
     return f"{HOST}:".encode().join(moved)
-
-
-def read_folder(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:
-    """(path, content) of everything in a folder that was shipped, in order."""
-    found: list[tuple[str, bytes]] = []
-    for each in sorted(folder.iterdir(), key=lambda one: one.name):
-        path = f"{prefix}{each.name}"
-        found += read_folder(each, f"{path}/") if each.is_dir() else [(path, each.read_bytes())]
-    return found

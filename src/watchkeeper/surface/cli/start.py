@@ -55,13 +55,13 @@ def init(directory: Path = Path(), /, *, example: str = "") -> int:
 
 
 def _example(name: str) -> dict[str, bytes]:
-    from watchkeeper.demo.topics import TOPICS, topic_files
+    from watchkeeper.bootstrap import example, examples
     from watchkeeper.documents import suggestion
 
-    if name not in TOPICS:
-        there = suggestion(name, TOPICS) or f": there are {', '.join(TOPICS)}"
+    if name not in examples():
+        there = suggestion(name, examples()) or f": there are {', '.join(examples())}"
         raise Ends(Exit.USAGE, f"no example {name!r}{there}")
-    return topic_files(name)
+    return example(name)
 
 
 def up(*, port: int | None = None, host: str = "", dev: bool = False, insecure: bool = False) -> int:

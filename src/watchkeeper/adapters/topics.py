@@ -4,11 +4,11 @@ Each is what they share (a shop of three services) and, beside or in place of it
 """
 
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Final
 
-from watchkeeper.demo.home import IGNORED, read_folder
-
 SHARED: Final = "base"
+IGNORED: Final = b".watchkeeper/\n"
 
 TOPICS: Final = {
     "autonomy": "Autonomy: earned, granted, lost",
@@ -27,10 +27,19 @@ def topic_files(name: str) -> dict[str, bytes]:
     """Path -> content of a home. Raises KeyError for a topic that does not exist."""
     if name not in TOPICS:
         raise KeyError(name)
-    folder = files("watchkeeper.demo") / "examples"
+    folder = files("watchkeeper.adapters") / "examples"
     return {".gitignore": IGNORED, **dict(read_folder(folder / SHARED)), **own_files(name)}
 
 
 def own_files(name: str) -> dict[str, bytes]:
     """What a topic has beside the shop that all share."""
-    return dict(read_folder(files("watchkeeper.demo") / "examples" / name))
+    return dict(read_folder(files("watchkeeper.adapters") / "examples" / name))
+
+
+def read_folder(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:
+    """(path, content) of everything in a folder that was shipped, in order."""
+    found: list[tuple[str, bytes]] = []
+    for each in sorted(folder.iterdir(), key=lambda one: one.name):
+        path = f"{prefix}{each.name}"
+        found += read_folder(each, f"{path}/") if each.is_dir() else [(path, each.read_bytes())]
+    return found
