@@ -1,5 +1,6 @@
 """Erasing by order: shown first, exactly that, on record; the ledger verifies; what is open stays; a hold refuses."""
 
+import pytest
 from stage import ALICE, SETTINGS, Stage, house, play
 
 from watchkeeper.correlate.alert import Alert
@@ -149,5 +150,82 @@ def test_an_order_that_was_interrupted_is_carried_on_at_the_next_start():
         assert b"Ann Lee" not in everything(stage)
         assert (await LedgerReader(stage.on).verify()).ok
         assert [each.open for each in await stage.all(ErasureRecord)] == [False]
+
+    play(scene)
+
+
+def test_a_query_by_labels_takes_what_carries_all_of_them_and_leaves_the_rest():
+    async def scene(stage: Stage) -> None:
+        await ended(stage)
+        stage.clock.skew_ms = 0
+        await stage.fire("Down", "cart")
+        await stage.ended(2)
+        await stage.fire("Down", "cart", status="resolved")
+        await stage.passes(5)
+        stage.clock.skew_ms = 2 * 86_400_000
+        stage.on.pipeline.forget()
+        assert (await shown(stage, Wanted(labels={"service": "web", "alertname": "Slow"}))).nothing
+        wanted = Wanted(labels={"service": "web", "alertname": "Down"})
+        found = await shown(stage, wanted)
+        assert found.counts["alert"] == found.counts["incident"] == found.counts["decision"] == found.counts["run"] == 1
+        assert found.counts["signal"] == found.counts["delivery"] == 2
+        assert found.counts["message"] > 0, "what people were told of it goes too"
+        done = await stage.on.erasing.erase(ALICE, wanted, found.digest, "the contract ended")
+        assert isinstance(done, ErasureRecord), done
+        (left,) = await stage.all(Alert)
+        assert left.labels["service"] == "cart"
+        assert [each.targets for each in await stage.runs()] == [("component:default/cart",)]
+        assert b'"service":"web"' not in everything(stage).replace(b'": "', b'":"')
+        assert (await LedgerReader(stage.on).verify()).ok
+
+    play(scene)
+
+
+def test_an_incident_stays_while_anything_else_is_in_it():
+    async def scene(stage: Stage) -> None:
+        await stage.fire("Down", "web")
+        await stage.fire("Slow", "web")
+        await stage.ended()
+        for alert in ("Down", "Slow"):
+            await stage.fire(alert, "web", status="resolved")
+        await stage.passes(5)
+        stage.clock.skew_ms = 2 * 86_400_000
+        stage.on.pipeline.forget()
+        assert await stage.store.count("incident") == 1
+        found = await shown(stage, Wanted(labels={"alertname": "Slow"}))
+        assert found.counts["alert"] == 1
+        assert "incident" not in found.counts
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (Wanted(labels={"service": ""}), "a label that is absent equals an empty one"),
+        (Wanted(labels={f"l{number}": "x" for number in range(21)}), "at most 20 at once"),
+        (Wanted(), "a subject, ids, labels"),
+    ],
+)
+def test_a_query_that_would_be_everything_is_refused(wanted: Wanted, says: str):
+    async def scene(stage: Stage) -> None:
+        no = await stage.on.erasing.find(wanted)
+        assert isinstance(no, No)
+        assert says in no.detail
+
+    play(scene)
+
+
+def test_a_name_is_found_however_its_sender_spelt_it():
+    async def scene(stage: Stage) -> None:
+        stage.theatre.script["drain"].append({"status": 200, "by": "J\u00dcRGEN"})
+        await stage.fire("Down", "web")
+        await stage.ended()
+        await stage.fire("Down", "web", status="resolved")
+        await stage.passes(5)
+        stage.clock.skew_ms = 2 * 86_400_000
+        stage.on.pipeline.forget()
+        for spelt in ("J\u00fcrgen", "Ju\u0308rgen"):
+            assert (await shown(stage, Wanted(subject=spelt))).counts["run"] == 1
 
     play(scene)

@@ -146,3 +146,11 @@ def test_a_decision_called_harmful_becomes_a_file_that_the_rules_must_pass(
     code, said = tested()
     assert code == Exit.DONE
     assert "1 passed, 0 failed." in said
+
+
+def test_a_query_of_an_erasure_is_a_label_and_its_value(wk) -> None:
+    code, _, error = wk("erase", "--query", "customer")
+    assert code == Exit.USAGE
+    assert "expected a label as NAME=VALUE" in error
+    code, said, _ = wk("erase", "--query", "service=nowhere", "--query", "customer=4711")
+    assert (code, said.strip()) == (Exit.NO, "Nothing to erase.")

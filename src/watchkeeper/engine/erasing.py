@@ -20,13 +20,14 @@ from watchkeeper.engine.records import ErasureRecord, Tombstone, put, read
 from watchkeeper.engine.retention import ERASABLE, ERASABLE_TYPES, stays
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.sequencer import Sequencer
+from watchkeeper.engine.spelling import Spelling, folded
 from watchkeeper.engine.sweeper import Sweeper
 from watchkeeper.engine.world import World
 from watchkeeper.ledger.entry import SALT_BYTES, Kind, erasure, ranges
 from watchkeeper.ledger.entry import read as read_entry
 from watchkeeper.ports import Commit, Committed, Drop, Forget, Row
 from watchkeeper.signals.signal import Signal
-from watchkeeper.values import Instant, digest, id_time
+from watchkeeper.values import Instant, Labels, digest, id_time
 
 log = structlog.get_logger("watchkeeper.erasing")
 
@@ -34,6 +35,7 @@ SUBJECT_CHARS_MIN: Final = 3  # less would be found everywhere
 SUBJECT_CHARS_MAX: Final = 200
 REASON_CHARS_MAX: Final = 500
 IDS_MAX: Final = 1_000
+LABELS_MAX: Final = 20  # of one query
 FOUND_MAX: Final = 50_000  # documents of one order: a larger one is split by --before or by ids
 PAGE: Final = 200
 BATCH_MAX: Final = 200
@@ -56,22 +58,31 @@ _PREFIXES: Final = {
 }
 _BELOW: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     # kind -> (kind of what belongs to it, the key it is listed by)
-    "incident": (("alert", "incident"), ("decision", "incident"), ("run", "incident"), ("note", "subject")),
+    "incident": (
+        ("alert", "incident"),
+        ("decision", "incident"),
+        ("run", "incident"),
+        ("note", "subject"),
+        ("message", "subject"),
+    ),
     "alert": (("signal", "alert"), ("decision", "alert")),
-    "decision": (("run", "decision"), ("approval", "decision"), ("feedback", "decision")),
-    "run": (("approval", "run"), ("note", "subject")),
+    "decision": (("run", "decision"), ("approval", "decision"), ("feedback", "decision"), ("message", "subject")),
+    "run": (("approval", "run"), ("note", "subject"), ("message", "subject")),
 }
 _LEDGERED: Final = ("incident", "decision", "run", "approval")  # names in the ids of entries
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """At least one of `subject` (a text, found anywhere, whatever its case), `ids`, and `kind` with `source` or `before`."""
+    """At least one of `subject` (a text, found anywhere, whatever its case), `ids`, `labels` (all of which a signal or an
+    alert carries), and `kind` with `source` or `before`.
+    """
 
     subject: str = ""
     ids: tuple[str, ...] = ()
     kind: str = ""
     source: str = ""
     before: Instant | None = None
+    labels: Labels = {}
 
 
 class Stays(Struct, frozen=True, kw_only=True):
@@ -111,6 +122,8 @@ class Erasing:
                 return no
         if wanted.subject:
             await self._said(wanted.subject, rows, entries)
+        if wanted.labels:
+            await self._labelled(wanted.labels, rows, entries)
         if wanted.kind:
             async for row in self._of_kind(wanted.kind):
                 if await self._fits(wanted, row):
@@ -142,7 +155,7 @@ class Erasing:
         """Exactly what was shown. When it answers, it is gone from this store; backups and exports are others' matter."""
         if not reason.strip() or len(reason) > REASON_CHARS_MAX:
             return invalid("reason", f"1 to {REASON_CHARS_MAX} characters, for the record; it stays for ever")
-        if wanted.subject and wanted.subject.lower() in reason.lower():
+        if wanted.subject and folded(wanted.subject) in folded(reason):
             return invalid(
                 "reason", "holds what is to be erased, and the record keeps the reason for ever: say it without"
             )
@@ -234,8 +247,13 @@ class Erasing:
                 title="legal hold",
                 detail="retention.legal_hold stands in watchkeeper.yaml: nothing is erased until it is lifted and applied",
             )
-        if not wanted.subject and not wanted.ids and not wanted.kind:
-            return invalid("subject", "say what: a subject, ids, or a kind with a source or a time")
+        if not wanted.subject and not wanted.ids and not wanted.kind and not wanted.labels:
+            return invalid("subject", "say what: a subject, ids, labels, or a kind with a source or a time")
+        if len(wanted.labels) > LABELS_MAX:
+            return invalid("labels", f"names {len(wanted.labels)}, at most {LABELS_MAX} at once")
+        empty = sorted(name for name, value in wanted.labels.items() if not name or not value)
+        if empty:
+            return invalid("labels", f"{empty[0]!r} has no value, and a label that is absent equals an empty one")
         if wanted.subject and not SUBJECT_CHARS_MIN <= len(wanted.subject) <= SUBJECT_CHARS_MAX:
             return invalid("subject", f"has {SUBJECT_CHARS_MIN} to {SUBJECT_CHARS_MAX} characters")
         if len(wanted.ids) > IDS_MAX:
@@ -293,11 +311,11 @@ class Erasing:
 
     async def _said(self, subject: str, rows: dict[tuple[str, str], None], entries: set[int]) -> None:
         """Everything whose bytes hold the text: one look at all there is."""
-        text = subject.lower().encode()
+        text = Spelling(subject)
         store = self._scribe.store
         for kind in sorted(ERASABLE - {"delivery"}):
             async for row in self._of_kind(kind):
-                said = text in row.body.lower()
+                said = text.within(row.body)
                 said = said or (kind == "run" and await self._in_journal(row.id, text))
                 said = said or (kind == "decision" and await self._in_situation(row, text))
                 if said and kind in {"decision", "run"}:
@@ -307,25 +325,50 @@ class Erasing:
         after = ""
         while page := await store.old_deliveries(self._clock.now(), PAGE, after):
             for delivery in page:
-                if text in delivery.body.lower():
+                if text.within(delivery.body):
                     rows["delivery", delivery.id] = None
             after = page[-1].id
         size, at = await store.tree_size(), 0
         while at < size:
             found = await store.entries(at, PAGE)
             for entry in found:
-                said = entry.content is not None and text in entry.content.lower()
+                said = entry.content is not None and text.within(entry.content)
                 if said and read_entry(entry.body).kind != Kind.ERASE:
                     entries.add(entry.index)
             at = found[-1].index + 1 if found else size
 
-    async def _in_journal(self, run: str, text: bytes) -> bool:
-        return any(text in body.lower() for body in await self._scribe.store.journal(run))
+    async def _labelled(self, labels: Labels, rows: dict[tuple[str, str], None], entries: set[int]) -> None:
+        """Signals and alerts that carry all of these labels, with what belongs to them; an incident when nothing else is in
+        it.
+        """
+        for kind in ("alert", "signal"):
+            async for row in self._of_kind(kind):
+                carried = read(row, ERASABLE_TYPES[kind]).labels
+                if all(carried.get(name) == value for name, value in labels.items()):
+                    await self._with_all(kind, row.id, rows, entries)
+        async for row in self._of_kind("incident"):
+            if await self._all_go(row.id, rows):
+                await self._with_all("incident", row.id, rows, entries)
 
-    async def _in_situation(self, row: Row, text: bytes) -> bool:
+    async def _all_go(self, incident: str, rows: dict[tuple[str, str], None]) -> bool:
+        after: str | None = None
+        some = False
+        while True:
+            page = await self._scribe.store.find("alert", {"incident": incident}, after=after, limit=PAGE)
+            if any(("alert", row.id) not in rows for row in page.items):
+                return False
+            some = some or bool(page.items)
+            after = page.next
+            if after is None:
+                return some
+
+    async def _in_journal(self, run: str, text: Spelling) -> bool:
+        return any(text.within(body) for body in await self._scribe.store.journal(run))
+
+    async def _in_situation(self, row: Row, text: Spelling) -> bool:
         found = await self._scribe.store.get("situation", read(row, Decision).situation)
         judged = await self._scribe.store.get("judged", row.id)
-        return any(each is not None and text in each.body.lower() for each in (found, judged))
+        return any(each is not None and text.within(each.body) for each in (found, judged))
 
     async def _fits(self, wanted: Wanted, row: Row) -> bool:
         document: Any = read(row, ERASABLE_TYPES[wanted.kind])

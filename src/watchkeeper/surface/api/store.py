@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from watchkeeper.approve.roles import Verb
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.backup import Archive
-from watchkeeper.engine.erasing import IDS_MAX, Wanted
+from watchkeeper.engine.erasing import IDS_MAX, LABELS_MAX, Wanted
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed
 from watchkeeper.guards.situation import Hold
 from watchkeeper.ledger.entry import Kind
@@ -57,6 +57,7 @@ class EraseBody(Body):
 
     subject: Text = ""
     ids: Annotated[list[Word], Field(default_factory=list, max_length=IDS_MAX)]
+    labels: Annotated[dict[str, Text], Field(default_factory=dict, max_length=LABELS_MAX)]
     kind: Word = ""
     source: Word = ""
     before: Word = ""
@@ -70,7 +71,14 @@ async def erase(node: Here, actor: Who, body: EraseBody) -> Response:
     before = moment("before", body.before, node.engine.clock.now()) if body.before else None
     if isinstance(before, No):
         return answer(before)
-    wanted = Wanted(subject=body.subject, ids=tuple(body.ids), kind=body.kind, source=body.source, before=before)
+    wanted = Wanted(
+        subject=body.subject,
+        ids=tuple(body.ids),
+        kind=body.kind,
+        source=body.source,
+        before=before,
+        labels=body.labels,
+    )
     if body.digest:
         return answer(await node.engine.erasing.erase(actor, wanted, body.digest, body.reason))
     found = await node.engine.erasing.find(wanted)

@@ -9,6 +9,7 @@ from watchkeeper.surface.cli.words import as_json, count, say, short, wrapped
 def erase(
     *ids: str,
     subject: str = "",
+    query: tuple[str, ...] = (),
     kind: str = "",
     source: str = "",
     before: str = "",
@@ -25,6 +26,8 @@ def erase(
         ledger entry.
     subject
         A text, for example a name or an address: whatever holds it, anywhere.
+    query
+        A label as NAME=VALUE, given again for each: the signals and alerts that carry all of them, with what belongs to them.
     kind
         All of a kind, with --source or --before: signal, dead_letter, message and so on.
     source
@@ -36,8 +39,16 @@ def erase(
     yes
         Erase what is shown.
     """
+    labels = dict(_label(each) for each in query)
     client = here().client()
-    asked: dict[str, Any] = {"subject": subject, "ids": list(ids), "kind": kind, "source": source, "before": before}
+    asked: dict[str, Any] = {
+        "subject": subject,
+        "ids": list(ids),
+        "labels": labels,
+        "kind": kind,
+        "source": source,
+        "before": before,
+    }
     if yes and not reason.strip():
         raise Ends(Exit.USAGE, "say why, for the record: --reason '...'")
     found = client.post("/erase", asked)
@@ -66,6 +77,13 @@ def erase(
         f"Erased by order {short(done['id'])}, which stays in the ledger. Backups and exports made before still hold it."
     )
     return Exit.DONE
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip() or not value.strip():
+        raise Ends(Exit.USAGE, f"--query {text}: expected a label as NAME=VALUE, for example customer=4711")
+    return name.strip(), value.strip()
 
 
 def _shown(counts: dict[str, int]) -> None:
