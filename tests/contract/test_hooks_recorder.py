@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from test_console import browser, fired
 
 from recorder_events import AS_ENCODED, event, silence, silenced
 from served import SECRETS, alerts, served
@@ -100,3 +101,18 @@ async def test_a_hook_that_is_misspelt_is_told_the_names():
         answer = await client.post("/hooks/alertmanager-event", content=b"{}", headers=EDGE)
         assert answer.status_code == 404
         assert "alertmanager-events" in answer.json()["detail"]
+
+
+async def test_the_console_shows_what_its_source_keeps_to_itself_and_why():
+    async with browser() as found:
+        await fired(found, "Down")
+        alert = (await found.node.until(lambda: tuple(found.node.engine.correlation.alerts())))[0]
+        assert "Suppressed" not in await found.see("/alerts")
+        async with found.node.client(await found.node.hook_token("default")) as sender:
+            assert (await sender.post(HOOK, json=fresh(alert.fingerprint))).status_code == 202
+        await found.node.until(lambda: found.node.engine.world.suppressed)
+        why = "it is silenced in default by 3b1f7a52-6f0e-4a7e-9d0c-6a1c2e5d8f10 (ann: disk swap, until "
+        for path in ("/alerts", f"/alerts/{alert.id}"):
+            page = await found.see(path)
+            assert why in page, path
+        assert "Suppressed" in await found.see("/alerts")

@@ -76,6 +76,7 @@ STATE: Final = {
     "pending": ("waiting", "clock-3", "Pending"),
     "stale": ("unknown", "circle-question-mark", "Stale"),
     "resolved": ("good", "circle-check", "Resolved"),
+    "suppressed": ("none", "circle-slash", "Suppressed"),
     "open": ("failing", "octagon-x", "Open"),
     "closed": ("none", "check", "Closed"),
 }
