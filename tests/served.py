@@ -22,6 +22,7 @@ from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.lease import FreeLease
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.sequencer import Sequencer
+from watchkeeper.errors import InDoubt
 from watchkeeper.home.configuration import Compiled, Configuration, compile_home
 from watchkeeper.packs.runbook import Effect, SecretRef
 from watchkeeper.report.scrub import Scrubber
@@ -154,10 +155,13 @@ class Remembers:
         self.sent: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
+        self.lost = False  # sent, and nobody hears what became of it
 
     async def perform(self, invocation: Any, _around: Any) -> Mapping[str, Any]:
         await self.open.wait()
         self.sent.append(invocation.arguments["url"])
+        if self.lost:
+            raise InDoubt("the answer was lost")
         return {"status": 200}
 
 

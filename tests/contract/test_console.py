@@ -4,6 +4,7 @@ import json
 import re
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -486,6 +487,105 @@ async def test_an_incident_takes_a_comment_and_a_hold():
         assert [hold.reason for hold in found.node.engine.world.holds.values()] == ["mine"]
 
 
+async def test_an_incident_is_escalated_from_the_page_and_names_its_entries_to_be_proven():
+    async with browser() as found:
+        await fired(found, "Down")
+        await waiting(found)
+        incident = (await found.node.store.find("incident")).items[0].id
+        assert "What people should know" in await found.see(f"/incidents/{incident}/escalate")
+        answer = await found.send(f"/incidents/{incident}/escalate", comment="the pool is empty")
+        assert answer.status_code == 303
+        await found.node.until(lambda: any("ana asks for help" in each.subject for each in found.node.told.notices))
+        await found.node.engine.sequencer.step()
+        page = await found.see(f"/incidents/{incident}")
+        assert "the pool is empty" in page
+        trail = (await found.client.get(f"/api/v1/incidents/{incident}/trail")).json()["items"]
+        indexes = [str(one["index"]) for one in trail if one["index"] is not None]
+        assert indexes
+        assert f'data-entries="{",".join(indexes)}"' in page
+
+
+# Runs: followed, steered, and asked about.
+
+
+async def running(found: Browser) -> str:
+    """A run that was approved, and whose first step is under way."""
+    await fired(found, "Down")
+    name = await waiting(found)
+    digest = found.node.engine.world.approvals[name].binding
+    assert (await found.send(f"/approvals/{name}/approve", digest=digest)).status_code == 303
+    return await found.node.until(lambda: next(iter(found.node.engine.runner.live), ""))
+
+
+async def status_of(found: Browser, run: str) -> str:
+    return (await found.client.get(f"/api/v1/runs/{run}")).json()["status"]
+
+
+async def test_a_run_is_paused_goes_on_and_is_cancelled_from_its_page():
+    async with browser() as found:
+        found.node.action.open.clear()
+        run = await running(found)
+        page = await found.see(f"/runs/{run}")
+        assert 'data-every="2000"' in page
+        assert f'action="/runs/{run}/pause"' in page
+        await found.send(f"/runs/{run}/pause")
+        found.node.action.open.set()
+
+        async def paused():
+            return await status_of(found, run) == "paused"
+
+        await found.node.until(paused)
+        page = await found.see(f"/runs/{run}")
+        assert f'action="/runs/{run}/resume"' in page
+        assert len(found.node.action.sent) == 1
+        await found.see(f"/runs/{run}/cancel")
+        assert (await found.send(f"/runs/{run}/cancel", reason="the deploy goes on")).status_code == 303
+
+        async def over():
+            return await status_of(found, run) not in {"running", "paused"}
+
+        await found.node.until(over)
+        page = await found.see(f"/runs/{run}")
+        assert "data-every" not in page
+        assert f'action="/runs/{run}/pause"' not in page
+        assert len(found.node.action.sent) == 1
+
+
+ONCE = RUNBOOK.replace(
+    'url: "${target.url}/restart"}\n      effect: idempotent', 'url: "${target.url}/restart"}\n      effect: once'
+)
+assert ONCE != RUNBOOK
+
+
+@pytest.mark.parametrize(("happened", "status"), [("yes", "succeeded"), ("no", "failed")])
+async def test_a_step_in_doubt_asks_its_question_and_goes_by_the_answer(happened, status):
+    async with browser(files={**HOME, "packs/shop/runbooks/mend.yaml": ONCE.encode()}) as found:
+        found.node.action.open.clear()
+        run = await running(found)
+        found.node.action.lost = True
+        found.node.action.open.set()
+
+        async def doubted():
+            return await status_of(found, run) == "in_doubt"
+
+        await found.node.until(doubted)
+        page = await found.see(f"/runs/{run}")
+        assert "In doubt: nobody knows whether a step took effect. A person decides." in page
+        asked = re.search(r"Did <bdi>(\w+)</bdi> take effect\?", page).group(0)
+        assert "the answer was lost" in page
+        assert "1 run" in await found.see("/runs?status=in_doubt")
+        found.node.action.lost = False
+        step = re.search(r'name="step" value="([^"]+)"', page).group(1)
+        assert (await found.send(f"/runs/{run}/settle", step=step, happened=happened)).status_code == 303
+
+        async def over():
+            return await status_of(found, run) not in {"in_doubt", "running"}
+
+        await found.node.until(over)
+        assert await status_of(found, run) == status
+        assert asked not in await found.see(f"/runs/{run}")
+
+
 async def test_a_suggestion_is_taken_or_refused_and_an_episode_gets_its_verdict():
     rule = RULE.format(name="hint", alert="[Hint, Other]", ceiling="suggest")
     async with browser(files={**HOME, "packs/shop/rules/hint.yaml": rule.encode()}) as found:
@@ -765,6 +865,10 @@ async def test_hostile_text_stays_text_everywhere(text):
         card = (await found.client.get("/api/v1/cards")).json()["items"][0]["id"]
         for path in (f"/cards/{card}", "/approvals", "/approvals?state=all"):
             harmless(path, await found.see(path))
+        await found.send(f"/approvals/{name}/approve", digest=found.node.engine.world.approvals[name].binding)
+        await found.node.until(lambda: len(found.node.action.sent) == 2)
+        run = (await found.node.store.find("run")).items[0].id
+        await found.node.engine.sequencer.step()
         incident = (await found.node.store.find("incident")).items[0].id
         alert = (await found.node.store.find("alert")).items[0].id
         decision = (await found.node.store.find("decision")).items[0].id
@@ -782,6 +886,13 @@ async def test_hostile_text_stays_text_everywhere(text):
             f"/decisions/{decision}",
             f"/decisions/{decision}/situation",
             f"/approvals/{name}",
+            f"/runs/{run}",
+            f"/runs/{run}?step={quote(text[:300])}",
+            *(f"/ledger/{index}" for index in range(await found.node.store.tree_size())),
+            f"/limits/holds/{next(iter(found.node.engine.world.holds))}/lift",
+            f"/incidents/{incident}/escalate",
+            f"/services?q={quote(text[:300])}",
+            f"/services?focus={quote('component:default/web')}&hops=3",
         ):
             harmless(path, await found.see(path))
         page = await found.see(f"/alerts/{alert}")

@@ -133,9 +133,9 @@ async def test_a_person_watches_approves_and_stops_from_the_page(tmp_path):
             await expect(page.get_by_text("Your yes is recorded.")).to_be_visible()
 
             # The repair happens, and its page follows it to the verified end.
-            await desk.until("the run to succeed", lambda: _succeeded(desk))
-            await ben.see(f"/runs/{await first(desk, 'runs')}")
-            await expect(page.locator(".answer .s.good")).to_have_text("Succeeded")
+            run = await desk.until("a run", lambda: _any(desk, "runs"))
+            await ben.see(f"/runs/{run}")
+            await expect(page.locator(".answer .s.good")).to_have_text("Succeeded", timeout=WITHIN_MS)
             await expect(page.locator(".card .s.good", has_text="Healthy")).to_be_visible()
             assert await fleet.healthy("payments-api-2")
 
@@ -199,6 +199,11 @@ async def test_a_card_that_grows_under_the_finger_is_not_replaced_and_is_answere
 
 async def _repaired(desk: Desk, count: int) -> bool:
     return len((await desk.get("/runs", status="succeeded"))["items"]) == count
+
+
+async def _any(desk: Desk, what: str) -> str | None:
+    found = (await desk.get(f"/{what}", limit="1"))["items"]
+    return found[0]["id"] if found else None
 
 
 async def _succeeded(desk: Desk) -> bool:
@@ -361,6 +366,11 @@ async def test_the_palette_finds_by_name_and_leads_there_by_keyboard(tmp_path):
         assert ana.wrong == []
 
 
+async def _entries(desk: Desk, incident: str) -> bool:
+    trail = (await desk.get(f"/incidents/{incident}/trail"))["items"]
+    return any(one["index"] is not None for one in trail)
+
+
 def seed_of(*, plus: bool) -> bytes:
     """A seed whose public key has, or has not, a '+' in its base64: the key's text is cut at that sign."""
     for number in range(1_000):
@@ -374,13 +384,23 @@ def seed_of(*, plus: bool) -> bytes:
 @pytest.mark.parametrize("plus", [True, False])
 async def test_a_browser_proves_an_entry_itself_and_sees_an_altered_one(tmp_path, plus):
     async with (
-        demo(tmp_path / "home", seed_of(plus=plus)) as (_fleet, node, desk),
+        demo(tmp_path / "home", seed_of(plus=plus)) as (fleet, node, desk),
         browser() as chromium,
         reader(chromium, node.url) as ana,
     ):
         await desk.grant(PAYMENTS, "approve")
+        await fleet.break_("payments-api-1", "crash")
+        await desk.until("a request", lambda: _any(desk, "approvals"))
+        incident = await first(desk, "incidents")
+        await desk.until("its entries", lambda: _entries(desk, incident))
         await ana.enter(desk.token(ANA))
         page = ana.page
+        await ana.see(f"/incidents/{incident}")
+        await page.get_by_role("button", name=re.compile("^Prove [1-9][0-9]* entr(y|ies) in this browser$")).click()
+        await expect(page.locator("#proven")).to_have_text(
+            re.compile("^([1-9][0-9]*) of \\1 ledger entr(y|ies) proven by this browser")
+        )
+        await expect(page.locator("#unproven li")).to_have_count(0)
         for index in ("0", "3"):
             await ana.see(f"/ledger/{index}")
             await page.get_by_role("button", name="Verify here").click()

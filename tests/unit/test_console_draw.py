@@ -165,3 +165,20 @@ def test_a_chain_is_bounded_and_says_what_it_leaves_out(count, more):
     drawn = str(chain.draw([step(id=f"s{n}") for n in range(count)]))
     assert drawn.count("<rect") == 36
     assert (more in drawn) if more else ("more steps" not in drawn)
+
+
+def test_a_try_that_failed_is_a_hollow_cross_where_it_ended():
+    began, until = "2026-01-05T12:00:00.000000Z", "2026-01-05T12:00:10.000000Z"
+    step = {"id": "drain", "status": "done", "kind": "do", "attempts": 3, "started_at": began, "ended_at": until}
+    failed = {"drain": ["2026-01-05T12:00:02.000000Z", "2026-01-05T12:00:05.000000Z"], "elsewhere": [until]}
+    picture = str(gantt.draw([step], began, until, failed, open_=False))
+    assert picture.count("A try that failed") == 2
+    assert "3 tries" in picture
+    assert str(gantt.draw([step], began, until, open_=False)).count("A try that failed") == 0
+
+
+def test_a_folded_pill_leads_to_the_list_beside_the_picture():
+    needs = {f"s{n}": ["focus"] for n in range(50)}
+    found = graph.around("focus", {**needs, "focus": []}, {"focus": list(needs)}, 1)
+    nodes = {ref: graph.Node(ref=ref, name=ref, fact="", look="healthy") for ref in ("focus", *needs)}
+    assert f'href="#{graph.LIST}"' in str(graph.draw(found, nodes, "focus"))

@@ -28,6 +28,8 @@ STEPS_MS: Final = (
     3_600_000,
 )
 TICKS_MAX: Final = 8
+CROSSES_MAX: Final = 20  # of one step
+NO_TRIES: Final[Mapping[str, Sequence[str]]] = {}
 LOOK: Final = {
     "done": "var(--accent-line)",
     "failed": "var(--bad-tint)",
@@ -36,8 +38,15 @@ LOOK: Final = {
 }
 
 
-def draw(steps: Sequence[Mapping[str, Any]], began: str, until: str, *, open_: bool) -> Markup:
-    """`steps` as the API gives them; those that never began have an empty lane."""
+def draw(
+    steps: Sequence[Mapping[str, Any]],
+    began: str,
+    until: str,
+    tries: Mapping[str, Sequence[str]] = NO_TRIES,
+    *,
+    open_: bool,
+) -> Markup:
+    """`steps` as the API gives them; those that never began have an empty lane. `tries`: when tries of a step failed."""
     total = max(1, ms_between(instant(began), instant(until)))
     shown = steps[:LANES_MAX]
     height = TOP + len(shown) * LANE + 6
@@ -49,6 +58,7 @@ def draw(steps: Sequence[Mapping[str, Any]], began: str, until: str, *, open_: b
         parts.append(text(x, 11, words.span(tick) if step >= 1_000 else f"{tick / 1000:.1f} s", "q", "middle"))
     for row, one in enumerate(shown):
         parts += _lane(one, TOP + row * LANE, began, until, total)
+        parts += _crosses(tries.get(one["id"], ()), TOP + row * LANE, began, total)
     if open_:
         x = LEFT + WIDE
         parts.append(element("path", d=f"M{x:.1f} {TOP - 8}V{height:.1f}", stroke="var(--ink)", stroke_width="1.4"))
@@ -83,4 +93,33 @@ def _lane(one: Mapping[str, Any], y: float, began: str, until: str, total: int) 
     )
     if one["attempts"] > 1:
         parts.append(text(min(x + width + 6, LEFT + WIDE - 40), y + 14, f"{one['attempts']} tries", "q"))
+    return parts
+
+
+def _crosses(failed: Sequence[str], y: float, began: str, total: int) -> list[Markup]:
+    """A hollow box with a cross at the end of each try that failed."""
+    parts = []
+    for at in failed[:CROSSES_MAX]:
+        x = LEFT + WIDE * min(1.0, max(0, ms_between(instant(began), instant(at))) / total) - 6
+        cross = f"M{x + 3.5:.1f} {y + 7.5:.1f}l5 5m0 -5l-5 5"
+        parts.append(
+            element(
+                "g",
+                [
+                    element("title", "A try that failed"),
+                    element(
+                        "rect",
+                        x=x,
+                        y=y + 4,
+                        width="12",
+                        height="12",
+                        rx="3",
+                        fill="var(--surface)",
+                        stroke="var(--bad)",
+                        stroke_width="1.4",
+                    ),
+                    element("path", d=cross, stroke="var(--bad)", stroke_width="1.4"),
+                ],
+            )
+        )
     return parts

@@ -16,6 +16,7 @@ NODES_MAX: Final = 60
 LAYER_MAX: Final = 9
 WIDE, HIGH, GAP_X, GAP_Y = 150.0, 42.0, 62.0, 16.0
 SWEEPS: Final = 2
+LIST: Final = "as-list"  # the text twin beside the picture
 
 LOOK: Final = {
     "healthy": ("var(--surface)", "var(--line-2)", "circle-check", "var(--ok)"),
@@ -193,9 +194,11 @@ def _node(node: Node, x: float, y: float, *, chosen: bool) -> Markup:
 def _pill(x: float, y: float, count: int, at: int) -> Markup:
     word = "here" if at == 0 else "callers" if at < 0 else "dependencies"
     return element(
-        "g",
+        "a",
         [
+            element("title", "All of them are in the list"),
             element("rect", x=x, y=y + 6, width=WIDE, height="30", rx="15", fill="var(--inset)", stroke="var(--line)"),
             text(x + WIDE / 2, y + 25, f"+ {count:,} more {word}", "q", "middle"),
         ],
+        href=f"#{LIST}",
     )

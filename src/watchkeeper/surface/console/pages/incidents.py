@@ -20,6 +20,7 @@ MARKS: Final = {
 }
 HOLD_FOR: Final = "1h"
 TIMELINE_MAX: Final = 300
+PROVEN_MAX: Final = 200  # ledger entries that a browser is asked to prove at once
 
 
 async def incidents(visit: Visit) -> Response:
@@ -29,7 +30,8 @@ async def incidents(visit: Visit) -> Response:
 
 
 async def incident(visit: Visit) -> Response:
-    found = await visit.api.get("incidents", visit.part["identity"])
+    name = visit.part["identity"]
+    found, trail = await visit.many(visit.api.get("incidents", name), visit.api.get("incidents", name, "trail"))
     around = None
     if found["entity"]:
         around = await visit.api.get("neighbourhood", found["entity"], hops=1)
@@ -57,7 +59,7 @@ async def incident(visit: Visit) -> Response:
         ),
         around=drawn(around, narrow=True) if around is not None else None,
         now_sentence=state_of(found),
-        entries=entry_count(found),
+        entries=[one["index"] for one in trail["items"] if one["index"] is not None][:PROVEN_MAX],
     )
 
 
@@ -99,10 +101,6 @@ def state_of(found: Mapping[str, Any]) -> str:
     if found["state"] != "open":
         return "Over." if found["phase"] != "mitigated" else "Mitigated."
     return "Firing, and nothing runs." if found["firing"] else "Calm, not closed yet."
-
-
-def entry_count(found: Mapping[str, Any]) -> int:
-    return len(found["decisions"]) + len(found["runs"]) + len(found["approvals"])
 
 
 async def trail(visit: Visit) -> Response:

@@ -15,6 +15,7 @@ from watchkeeper.values import instant, ms_between
 
 PAGE: Final = 100
 OUTPUT_MAX: Final = 400
+STEPS_SPOKE_MAX: Final = 40
 DID: Final = {
     "pause": "Paused: it stops at its next safe point.",
     "resume": "It goes on.",
@@ -34,12 +35,13 @@ async def runs(visit: Visit) -> Response:
 
 
 async def run(visit: Visit) -> Response:
-    name = visit.part["identity"]
+    name, step = visit.part["identity"], visit.query.get("step", "")
     found, output, journal = await visit.many(
         visit.api.get("runs", name),
         visit.api.get("runs", name, "output"),
         visit.api.get("runs", name, "journal", limit=1_000),
     )
+    printed = [one for one in output["items"] if one["stream"] != "sample"]
     until = found["ended_at"] or visit.status["at"]
     return visit.page(
         "run.html",
@@ -47,8 +49,12 @@ async def run(visit: Visit) -> Response:
         title=found["runbook"].rpartition("/")[2],
         r=found,
         sentence=sentence(found),
-        picture=gantt.draw(found["steps"], found["at"], until, open_=found["open"]) if found["steps"] else None,
-        output=[one for one in output["items"] if one["stream"] != "sample"][-OUTPUT_MAX:],
+        picture=gantt.draw(found["steps"], found["at"], until, tries(journal["items"]), open_=found["open"])
+        if found["steps"]
+        else None,
+        output=[one for one in printed if step in {"", one["step"]}][-OUTPUT_MAX:],
+        spoke=list(dict.fromkeys(one["step"] for one in printed))[:STEPS_SPOKE_MAX],
+        step=step,
         live=output["live"],
         events=[(one, what_happened(one)) for one in journal["items"]],
         chain=chain.draw(found["steps"]),
@@ -59,6 +65,15 @@ async def run(visit: Visit) -> Response:
         doubts=[one for one in found["steps"] if one["status"] == "in_doubt"],
         ended=found["status"] in ENDED,
     )
+
+
+def tries(events: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Path -> when its tries failed: those that another try followed, and the last one."""
+    found: dict[str, list[str]] = {}
+    for event in events:
+        if event["event"] == "failed" and not event.get("undo"):
+            found.setdefault(event["path"], []).append(event["at"])
+    return found
 
 
 def sentence(found: Mapping[str, Any]) -> str:

@@ -56,15 +56,17 @@ async function refresh() {
     const fresh = $("#live", page);
     if (!fresh) return;
     $("#said", fresh)?.remove();
+    const log = $(".log"), ended = log && log.scrollHeight - log.scrollTop - log.clientHeight < 40;
     htmx.swap({target: "#live", swap: "outerMorph", text: fresh.outerHTML});
     for (const part of [".side nav", ".side .foot", ".tabs"]) {
       const [old, made] = [$(part), $(part, page)];
       if (old && made && old.innerHTML !== made.innerHTML) old.innerHTML = made.innerHTML;
     }
     const time = $("#as-of", page);
-    if (time) { $("#as-of").textContent = time.textContent; $("#as-of").dateTime = time.dateTime; skew(time.dateTime); }
+    if (time) { $("#as-of").textContent = time.textContent; $("#as-of").dateTime = time.dateTime; skew(time.dateTime); if ($("#utc")) $("#utc").textContent = $("#utc", page).textContent; }
     behind = 0;
     $(".newer")?.remove();
+    if (ended && $(".log")) $(".log").scrollTop = $(".log").scrollHeight;  // whoever reads the end goes on reading it
     dress();
   } finally { asking = false; }
 }
@@ -92,6 +94,9 @@ if (window.EventSource) {
   for (const kind of ["alert", "incident", "decision", "run", "approval", "hold", "freeze", "stop", "note", "proposal", "dead_letter", "reset", "grant", "activation", "breaker", "played"])
     events.addEventListener(kind, changed);
 }
+
+// What is printed and looked at between two commits is no event: a page that follows it says how often to ask.
+setInterval(() => { if ($("[data-every]") && !document.hidden && !still()) refresh(); }, 2000);
 
 // Countdowns step once a second, on the server's clock.
 let ahead = 0;
@@ -226,6 +231,6 @@ document.addEventListener("keydown", (event) => {
 });
 
 function dress() {
-  for (const hidden of $$("[data-copy][hidden], #find[hidden]")) hidden.hidden = false;
+  for (const hidden of $$("[data-copy][hidden], #find[hidden]" + (window.crypto?.subtle ? ", #prove[hidden]" : ""))) hidden.hidden = false;
 }
 dress();

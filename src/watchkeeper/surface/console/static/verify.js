@@ -44,6 +44,35 @@ async function checks(found) {
   catch { rows.push(["This browser cannot check Ed25519 signatures", null]); }
   return rows;
 }
+// Every entry of an incident, one after the other: how many this browser proved, and which it did not.
+async function prove(button) {
+  const said = document.getElementById("proven"), list = document.getElementById("unproven");
+  const entries = button.dataset.entries.split(",");
+  let proven = 0, later = 0;
+  list.replaceChildren();
+  button.disabled = true;
+  for (const index of entries) {
+    let rows;
+    try {
+      const answer = await fetch(`/api/v1/ledger/entries/${index}/proof`, {headers: {Accept: "application/json"}});
+      rows = answer.ok ? await checks(await answer.json()) : [[`The node gave no proof (${answer.status})`, false]];
+    } catch { rows = [["The proof could not be read", false]]; }
+    const wrong = rows.filter((row) => row[1] === false);
+    if (wrong.length) {
+      const row = document.createElement("li"), link = document.createElement("a");
+      row.className = "s failing"; link.href = `/ledger/${index}`;
+      link.textContent = `\u2717 Entry ${index}: ${wrong[0][0]}`;
+      row.append(link); list.append(row);
+    } else if (rows.every((row) => row[1])) proven += 1; else later += 1;
+    said.textContent = `${proven} of ${entries.length} ledger ${entries.length === 1 ? "entry" : "entries"} proven by this browser` + (later ? `; ${later} not in a checkpoint yet` : "");
+  }
+  button.disabled = false;
+}
+const button = document.getElementById("prove");
+if (button && window.crypto?.subtle) {
+  button.hidden = false;
+  document.addEventListener("click", (event) => { const pressed = event.target.closest("#prove"); if (pressed) prove(pressed); });
+}
 const card = document.getElementById("here");
 if (card && window.crypto?.subtle) {
   card.hidden = false;
