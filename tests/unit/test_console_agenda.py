@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.surface.console.pages.agenda import (
@@ -119,6 +119,7 @@ ITEMS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ITEMS, st.sampled_from([BERLIN, APIA, ZoneInfo("UTC")]))
 def test_bars_never_overlap_and_each_item_is_a_bar_or_counted(found, zone):
     for week in weeks(found, FIRST, LAST, zone):
@@ -135,6 +136,7 @@ def test_bars_never_overlap_and_each_item_is_a_bar_or_counted(found, zone):
         assert len(week.bars) + week.more == len(inside)
 
 
+@settings(deadline=None)
 @given(ITEMS, st.sampled_from([BERLIN, APIA]))
 def test_the_list_holds_each_item_once(found, zone):
     listed = [one for _, under in by_day(found, FIRST, LAST, zone) for one in under]

@@ -4,7 +4,7 @@ import re
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.surface.console.draw import gantt, graph, samples, strip
@@ -35,6 +35,7 @@ GRAPHS = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(GRAPHS, st.integers(1, 3))
 def test_a_picture_is_bounded_counts_what_it_folds_and_joins_only_what_it_shows(needs, hops):
     needs = {"n0": [], **needs}

@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.surface.console import render, words
@@ -69,6 +69,7 @@ def test_a_time_is_the_viewers_and_has_its_date_when_it_is_another_day():
     assert words.clock("2025-03-28T22:30:00Z", NOW, berlin) == "28 Mar 2025"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_no_hidden_character_and_no_markup_of_theirs_is_left(text):
     shown = str(render.said(text))

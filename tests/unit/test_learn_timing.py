@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.adapters.memory_store import MemoryStore
@@ -37,6 +37,7 @@ def spread(*lengths_us: int) -> Spread:
     return found
 
 
+@settings(deadline=None)
 @given(LENGTHS)
 def test_a_length_lies_in_its_bucket_which_is_at_most_an_eighth_too_long(length_us):
     number = bucket(length_us)
@@ -46,6 +47,7 @@ def test_a_length_lies_in_its_bucket_which_is_at_most_an_eighth_too_long(length_
         assert bound_us(number) * 8 <= length_us * 9 + 8
 
 
+@settings(deadline=None)
 @given(st.lists(LENGTHS, min_size=1, max_size=60), st.integers(1, 1_000_000))
 def test_a_quantile_is_never_too_short_and_never_beyond_the_longest(lengths_us, ppm):
     exact = sorted(lengths_us)[-(-len(lengths_us) * ppm // 1_000_000) - 1]
@@ -54,6 +56,7 @@ def test_a_quantile_is_never_too_short_and_never_beyond_the_longest(lengths_us, 
     assert found <= max(64, exact * 9 // 8 + 1)
 
 
+@settings(deadline=None)
 @given(st.lists(LENGTHS, max_size=30), st.lists(LENGTHS, max_size=30))
 def test_two_stretches_add_up_to_what_they_are_as_one(one, other):
     assert added((spread(*one), spread(*other))) == spread(*one, *other)
