@@ -53,7 +53,7 @@ def test_a_picture_is_bounded_counts_what_it_folds_and_joins_only_what_it_shows(
             reached |= set(edge)
     assert len(shown) + sum(found.folded.values()) == len(reached)
     drawn = str(graph.draw(found, nodes(shown), "n0"))
-    assert drawn.count("<a ") == len(shown)
+    assert drawn.count("<a ") == len(shown) + len(found.folded), "each thing, and each pill of what is folded"
     assert found == graph.around(
         "n0", {key: list(value) for key, value in reversed(needs.items())}, turned(needs), hops
     )
