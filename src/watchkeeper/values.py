@@ -78,10 +78,17 @@ class Window(Struct, frozen=True, kw_only=True):
 
 def instant(text: str) -> Instant:
     """RFC 3339 text with a zone, to aware UTC. Raises ValueError for anything else, a naive time included."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone; write for example 2026-03-01T10:00:00Z")
-    return found.astimezone(UTC)
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is None:
+            raise ValueError(f"{text!r} has no time zone; write for example 2026-03-01T10:00:00Z")
+        return found.astimezone(UTC)
+    except OverflowError as beyond:  # an offset that leads before the first year, or after the last
+        raise ValueError(f"{text!r} lies outside the calendar; write for example 2026-03-01T10:00:00Z") from beyond
+    except ValueError as wrong:
+        if "write for example" in str(wrong):
+            raise
+        raise ValueError(f"{text!r} is not an instant; write for example 2026-03-01T10:00:00Z") from wrong
 
 
 def rfc3339(at: Instant) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from watchkeeper.bootstrap import init
 from watchkeeper.correlate.alert import AlertState
 from watchkeeper.decide.decision import Verdict
 from watchkeeper.engine.answer import missing
@@ -16,7 +17,7 @@ from watchkeeper.surface.cli import look, main
 from watchkeeper.surface.cli.limits import scope_of
 from watchkeeper.surface.cli.place import Ends, Exit
 from watchkeeper.surface.cli.runs import STATUSES, arguments
-from watchkeeper.surface.cli.verbs import GROUPS, VERBS, nearest, subs, tops
+from watchkeeper.surface.cli.verbs import GROUPS, VERBS, elsewhere, nearest, subs, tops
 from watchkeeper.values import Severity
 
 
@@ -57,8 +58,41 @@ def test_an_unknown_verb_is_wrong_use_and_suggests_one(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "wk: unknown verb 'aprove': did you mean 'wk approve'?\n"
     assert main(["zzz"]) == Exit.USAGE
     assert capsys.readouterr().err == "wk: unknown verb 'zzz': wk --help lists them\n"
+    assert main(["demotions"]) == Exit.USAGE
+    assert capsys.readouterr().err == "wk: unknown verb 'demotions': did you mean 'wk autonomy demotions'?\n"
     assert main(["runs", "shwo", "x"]) == Exit.USAGE
     assert "did you mean 'wk runs show'?" in capsys.readouterr().err
+
+
+def test_one_word_that_stands_below_several_verbs_is_none_of_them() -> None:
+    assert elsewhere("demotions") == "autonomy demotions"
+    assert elsewhere("show") == elsewhere("nothing") == ""
+
+
+@pytest.mark.parametrize("days", [0, -1, 401])
+@pytest.mark.parametrize("line", [["rules", "suggest"], ["replay", "--with", "."], ["plan", "--impact"]])
+def test_history_goes_back_a_day_at_least(line: list[str], days: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*line, "--days", str(days)]) == Exit.USAGE
+    assert capsys.readouterr().err == f"wk: --days {days}: give 1 to 400\n"
+
+
+def test_what_holds_nothing_to_draft_from_is_a_no(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "words.yml").write_text("just: words")
+    assert main(["import", str(tmp_path / "words.yml"), "--into", str(tmp_path / "home")]) == Exit.NO
+    error = " ".join(capsys.readouterr().err.split())
+    assert "can be drafted from; the first:" in error
+    assert "neither a Prometheus rule file (groups:) nor an Alertmanager configuration" in error
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_log_in_which_nothing_can_be_read_is_a_no(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init(tmp_path / "home")
+    log = tmp_path / "words.log"
+    log.write_text("just words\n")
+    assert main(["--home", str(tmp_path / "home"), "backtest", "--alertmanager-log", str(log)]) == Exit.NO
+    shown = capsys.readouterr().out
+    assert "words.log:1: is neither a webhook body" in shown
+    assert "Nothing in it could be played" in shown
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper.errors import Rejected
-from watchkeeper.surface.cli.place import Ends, Exit, here
+from watchkeeper.surface.cli.place import Ends, Exit, here, looked_back
 from watchkeeper.surface.cli.progress import progress
 from watchkeeper.surface.cli.words import (
     Column,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from watchkeeper.home.configuration import Configuration
     from watchkeeper.signals.signal import Source
 
-DAYS_MAX: int = 400
 DAY_S: int = 86_400
 STEP_LEAST_S: int = 1
 BAR: int = 40
@@ -109,8 +108,7 @@ def backtest(
             healthy=assume_healthy,
             json=json,
         )
-    if not 1 <= days <= DAYS_MAX:
-        raise Ends(Exit.USAGE, f"--days {days}: give 1 to {DAYS_MAX}")
+    looked_back(days)
     step_s = _duration("--step", step) // 1000
     if step_s < STEP_LEAST_S:
         raise Ends(Exit.USAGE, f"--step {step}: give at least {STEP_LEAST_S} s")
@@ -260,9 +258,12 @@ def _of_log(
         notes.append(f"{read.unreadable - len(read.unread):,} more lines could not be read")
     if json:
         as_json({"file": str(path), "read": read, "result": done, "notes": notes})
-        return Exit.DONE
+        return Exit.DONE if read.signals else Exit.NO
     wrapped(style(f"{count(read.lines, 'line')} of {safe(path)}: {count(read.signals, 'statement')}.", "bold"))
     _told(done, notes)
+    if not read.signals:
+        wrapped("Nothing in it could be played: give webhook bodies as Alertmanager sends them, one a line.")
+        return Exit.NO
     return Exit.DONE
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from watchkeeper.errors import Rejected, Unavailable
-from watchkeeper.surface.cli.place import Ends, Exit, here
+from watchkeeper.surface.cli.place import Ends, Exit, here, looked_back
 from watchkeeper.surface.cli.progress import progress
 from watchkeeper.surface.cli.words import count, safe, tell, wrapped
 from watchkeeper.surface.client import Client, Problem
@@ -21,7 +21,7 @@ WORKED_OUT_WITHIN_S: float = 3600.0  # twenty thousand decisions on a busy node
 def report(days: int, limit: int, kind: str, out: Path | None) -> int:
     if kind not in FORMATS:
         raise Ends(Exit.USAGE, f"--format {kind}: it is one of {', '.join(FORMATS)}")
-    body: dict[str, Any] = {"days": days, "document": "" if kind == "json" else kind}
+    body: dict[str, Any] = {"days": looked_back(days), "document": "" if kind == "json" else kind}
     if limit:
         body["limit"] = limit
     client = here().client(timeout_s=WORKED_OUT_WITHIN_S)

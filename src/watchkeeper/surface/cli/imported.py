@@ -33,6 +33,9 @@ def import_(files: tuple[Path, ...], /, *, into: Path | None = None, owner: str 
     from watchkeeper.report.monitoring import read_monitoring
 
     monitoring = read_monitoring(_read(files))
+    if not (monitoring.alerts or monitoring.routes or monitoring.receivers or monitoring.inhibits):
+        why = f"; the first: {monitoring.untranslated[0]}" if monitoring.untranslated else ""
+        raise Rejected(f"nothing in {', '.join(str(each) for each in files)} can be drafted from{why}")
     home = into if into is not None and (into / SETTINGS).is_file() else None
     known = bootstrap.names_of(home) if home is not None else frozenset()
     if owner and known and owner not in known:

@@ -8,7 +8,7 @@ from cyclopts.exceptions import CycloptsError, UnknownCommandError
 
 from watchkeeper import __version__
 from watchkeeper.surface.cli.place import Ends, Exit
-from watchkeeper.surface.cli.verbs import GROUPS, Verb, nearest, subs, tops
+from watchkeeper.surface.cli.verbs import GROUPS, Verb, elsewhere, nearest, subs, tops
 
 _EPILOGUE: Final = (
     "Every verb takes --home DIR (or WATCHKEEPER_HOME; otherwise the current folder), --utc and --no-color; with --url "
@@ -85,7 +85,7 @@ def _known(words: list[str]) -> None:
         return
     verbs = tuple(each.words[0] for each in tops())
     if words[0] not in verbs:
-        close = nearest(words[0], verbs)
+        close = elsewhere(words[0]) or nearest(words[0], verbs)
         hint = f": did you mean 'wk {close}'?" if close else ""
         raise Ends(Exit.USAGE, f"unknown verb {words[0]!r}{hint or ': '}{'' if hint else 'wk --help lists them'}")
     below = tuple(each.words[1] for each in subs(words[0]))

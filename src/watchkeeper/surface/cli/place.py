@@ -33,6 +33,9 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+DAYS_MAX: Final = 400  # how far back history is looked at
+
+
 class Ends(Exception):
     """Ends a command: one sentence, and the exit code that says the same."""
 
@@ -162,3 +165,10 @@ def user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+def looked_back(days: int) -> int:
+    """The days of --days; nothing else can be asked of a history."""
+    if not 1 <= days <= DAYS_MAX:
+        raise Ends(Exit.USAGE, f"--days {days}: give 1 to {DAYS_MAX}")
+    return days

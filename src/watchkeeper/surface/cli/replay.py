@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from watchkeeper.surface.cli.find import whole
-from watchkeeper.surface.cli.place import Ends, Exit, here
+from watchkeeper.surface.cli.place import Ends, Exit, here, looked_back
 from watchkeeper.surface.cli.progress import progress
 from watchkeeper.surface.cli.words import as_json, at, bare, brief, count, mark, safe, short, style, wrapped
 from watchkeeper.surface.client import segment
@@ -55,7 +55,7 @@ def replay(
     if with_ is not None:
         if identity:
             raise Ends(Exit.USAGE, "give a decision or --with, not both: --with looks at all of them")
-        return _with(with_, rule, days, limit or TRIED_MAX, json=json)
+        return _with(with_, rule, looked_back(days), limit or TRIED_MAX, json=json)
     limit = limit or LOOKED_AT
     client = here().client()
     if identity:

@@ -1,6 +1,6 @@
 """`wk rules suggest`: alerts that keep coming and that no rule asks for, with what people ran for them by hand."""
 
-from watchkeeper.surface.cli.place import Exit, here
+from watchkeeper.surface.cli.place import Exit, here, looked_back
 from watchkeeper.surface.cli.progress import progress
 from watchkeeper.surface.cli.words import Column, ago, as_json, at, count, say, style, table, wrapped
 
@@ -20,7 +20,7 @@ def suggest(*, days: int = 30, least: int = 2, limit: int = LISTED, yaml: bool =
     yaml
         Print the drafts: wk rules suggest --yaml > packs/PACK/rules/suggested.yaml
     """
-    query = {"days": days, "least": least, "limit": limit}
+    query = {"days": looked_back(days), "least": least, "limit": limit}
     with progress(lambda: "looking at alerts and runs"):
         found = here().client(timeout_s=ANSWER_WITHIN_S).get("/history/suggestions", query)
     items = found["items"]

@@ -120,6 +120,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         bare=True,
     ),
     _verb("store", "store:size", "What is kept: size, gone, backup, sweep.", "Record", bare=True),
+    _verb("backup", "store:backup", "A consistent copy of everything, while the node goes on.", "Record"),
     _verb("erase", "erase:erase", "Erase content by order: shows what would go, and goes with --yes.", "Record"),
     _verb(
         "restore",
@@ -217,6 +218,12 @@ def tops() -> tuple[Verb, ...]:
 
 def subs(verb: str) -> tuple[Verb, ...]:
     return tuple(each for each in VERBS if len(each.words) == 2 and each.words[0] == verb)
+
+
+def elsewhere(word: str) -> str:
+    """The verbs below another one that end in this word: `autonomy demotions` for `demotions`; "" for none."""
+    found = [" ".join(each.words) for each in VERBS if len(each.words) == 2 and each.words[1] == word]
+    return found[0] if len(found) == 1 else ""
 
 
 def nearest(word: str, among: tuple[str, ...]) -> str:
