@@ -22,7 +22,7 @@ from watchkeeper.adapters.sqlite import backup_file
 from watchkeeper.errors import Rejected
 
 FIRST = int(os.environ.get("WATCHKEEPER_SEED", "20260301"))
-LIVES = int(os.environ.get("WATCHKEEPER_RESTORE_KILLS", "10"))
+LIVES = int(os.environ.get("WATCHKEEPER_RESTORE_KILLS", "8"))
 COUNTED = os.environ.get("WATCHKEEPER_COUNTED", "")
 KILLS_MAX = 3
 HERE = Path(__file__).parent

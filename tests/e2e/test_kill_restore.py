@@ -3,7 +3,6 @@ is looked at too.
 """
 
 import contextlib
-import json
 import os
 import pwd
 import subprocess
@@ -48,51 +47,44 @@ def copies(node: Node) -> list[Path]:
     return list((node.home / ".watchkeeper").glob("backup-*"))
 
 
-@pytest.fixture
-def node(tmp_path):
+def test_what_is_killed_leaves_nothing_by_half_and_says_what_to_do(tmp_path) -> None:
     home = tmp_path / "home"
     kill_home.write(home, 9, ["svc-0"], USER)
     node = Node(home)
     try:
-        yield node
+        restores(node, backups(node, tmp_path / "backups"))
     finally:
         if node.process is not None:
             node.kill()
 
 
-def test_killed_backups_leave_nothing_that_is_taken_for_one(node, tmp_path) -> None:
-    backups = tmp_path / "backups"
-    backups.mkdir()
-    target = backups / "nightly.tar"
+def backups(node: Node, folder: Path) -> Path:
+    """Killed as it is asked for, as it is looked at, and with its node. A whole one, and a node that is down."""
+    folder.mkdir()
+    target = folder / "nightly.tar"
     node.up()
     for at in ("|2", ".check-|2"):  # when it has all of it; as it is looked at
-        killed(node, backups, at, "store", "backup", str(target))
+        killed(node, folder, at, "store", "backup", str(target))
         assert not target.exists()
-        left = backups / ".nightly.tar.part"
-        said = node.wk("restore", str(left), "--check")
-        assert said.returncode == 1, said
-        assert "is what an interrupted backup left" in said.stderr
+        assert (folder / ".nightly.tar.part").exists()
         until(lambda: not copies(node), "the node takes away the copy that nobody waits for any more")
+    said = node.wk("restore", str(folder / ".nightly.tar.part"), "--check")
+    assert said.returncode == 1, said
+    assert "is what an interrupted backup left" in said.stderr
     said = node.wk("store", "backup", str(target))
     assert said.returncode == 0, said.stderr
-    assert {path.name for path in backups.iterdir()} == {"nightly.tar", "nightly.tar.checkpoint"}
+    assert {path.name for path in folder.iterdir()} == {"nightly.tar", "nightly.tar.checkpoint"}
     with pytest.raises(Cut):
         node.client.download("/store/backup", {}, Cuts(lambda: None))
     until(lambda: not copies(node), "who asked went away, and its copy with them")
     with contextlib.suppress(Cut, WatchkeeperError, NoNode):
         node.client.download("/store/backup", {}, Cuts(node.kill))
     assert node.process is None
-    node.up()
-    assert not copies(node)
-    assert node.wk("restore", str(target), "--check").returncode == 0
-    node.down()
+    return target
 
 
-def test_a_killed_restore_is_told_at_the_next_start_with_what_to_do(node, tmp_path) -> None:
-    target = tmp_path / "backup.tar"
-    node.up()
-    assert node.wk("store", "backup", str(target)).returncode == 0
-    node.down()
+def restores(node: Node, target: Path) -> None:
+    """Killed before it decided and after it, and the next start says which."""
     state = node.home / ".watchkeeper"
     restore = ("restore", str(target), "--reason", "the disk died", "--yes")
 
@@ -100,16 +92,17 @@ def test_a_killed_restore_is_told_at_the_next_start_with_what_to_do(node, tmp_pa
     node.up()
     assert "interrupted before it decided" in node.log.read_text()
     assert "run 'wk restore FILE' again" in node.last_words()
-    assert json.loads(node.wk("status", "--json").stdout)["epoch"] == 0
+    assert node.client.get("/status")["epoch"] == 0
     assert not (state / "restore.new").exists()
+    assert not copies(node), "of a backup whose node was killed"
     node.down()
 
     killed(node, state, "restore.ready|1", *restore)
     node.up()
     assert "has been carried on" in node.log.read_text()
     assert "wk resume --after-restore" in node.last_words()
-    assert json.loads(node.wk("status", "--json").stdout)["epoch"] == 1
-    assert node.wk("ledger", "verify").returncode == 0
+    assert node.client.get("/status")["epoch"] == 1
+    assert node.client.post("/ledger/verify", {})["ok"]
     refused = node.wk(*restore)
     assert refused.returncode == 3
     assert "owns it" in refused.stderr
