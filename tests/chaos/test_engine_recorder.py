@@ -214,6 +214,10 @@ def test_a_silence_that_is_over_is_over_whatever_was_asked_before():
         await stage.until(lambda: stage.on.world.suppressed)
         assert list(stage.on.world.suppressed.values()) == [f"it is silenced in default by {SILENCE}"]
         at = now(stage)
+        await said(stage, silence_updated(silence(ends=at + timedelta(hours=1), updated=at - timedelta(hours=1)), at))
+        await stage.passes(11)
+        assert "(ann: disk swap, until " in next(iter(stage.on.world.suppressed.values())), "told without being muted"
+        at = now(stage)
         await said(stage, silence_updated(silence(ends=at + timedelta(seconds=2), updated=at), at))
         there.answer = None
         await stage.passes(11)

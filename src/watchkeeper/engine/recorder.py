@@ -18,7 +18,7 @@ from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.world import World
 from watchkeeper.home.settings import DEFAULT_SOURCE, SourceSettings
 from watchkeeper.ports import Commit, Drop, Put
-from watchkeeper.signals.recorded import Recorded, Silence
+from watchkeeper.signals.recorded import Because, Recorded, Silence
 from watchkeeper.values import Instant, ms_between
 
 log = structlog.get_logger("watchkeeper.recorder")
@@ -45,16 +45,18 @@ Documents = Callable[[type[Any], Mapping[str, Any]], AsyncIterator[Any]]
 
 
 class Said(Struct, frozen=True, kw_only=True):
-    """What a delivery changed: the documents to keep, and the fingerprints it was about; None: perhaps any of the source."""
+    """What a delivery changed: the documents to keep, and the fingerprints it was about, also by their silences."""
 
     puts: tuple[Put, ...]
-    fingerprints: tuple[str, ...] | None
+    fingerprints: tuple[str, ...]
 
 
 class _Source:
     def __init__(self) -> None:
         self.muted: dict[str, Muted] = {}
         self.silences: dict[str, Silence] = {}
+        self.silenced: dict[str, set[str]] = {}  # silence -> fingerprints that it was said to keep back
+        self.told = 0
         self.at: Instant | None = None
         self.heard_at: Instant | None = None
         self.events: Counter[str] = Counter()
@@ -76,6 +78,7 @@ class Recorders:
             source.at, source.heard_at = found.at, found.heard_at
         async for found in documents(Muted, {}):
             self._of(found.source).muted[found.fingerprint] = found
+            _index(self._of(found.source), found)
         async for found in documents(SilenceRecord, {}):
             self._of(found.source).silences[found.silence.id] = found.silence
 
@@ -85,6 +88,7 @@ class Recorders:
         self._count(source, name, recorded.events)
         puts: list[Put] = []
         told = [each for each in recorded.silences if self._told(source, each)]
+        source.told += len(told)
         for silence_id in dict.fromkeys(each.id for each in told):
             identity = f"{name}/{silence_id}"
             puts.append(put(SilenceRecord(id=identity, source=name, silence=source.silences[silence_id])))
@@ -94,6 +98,7 @@ class Recorders:
                 before.setdefault(muting.fingerprint, source.muted.get(muting.fingerprint))
                 source.distrusted += not believed(muting.at, muting.received_at)
                 source.muted[muting.fingerprint] = muted(found, muting)
+                _index(source, source.muted[muting.fingerprint])
         for letting in recorded.lettings:
             # Also of an alert that nothing is known to keep back: the word that something did may be on its way.
             if (found := self._alert(source, name, letting.fingerprint)) is not None:
@@ -105,7 +110,8 @@ class Recorders:
         record = self._heard(source, name, recorded, received_at)
         if record is not None:
             puts.append(put(record))
-        return Said(puts=tuple(puts), fingerprints=None if told else tuple(before))
+        also = (each for silence in told for each in source.silenced.get(silence.id, ()))
+        return Said(puts=tuple(puts), fingerprints=tuple({**before, **dict.fromkeys(also)}))
 
     def spend(self, delivery: str, received_at: Instant) -> None:
         """A delivery of which nothing is left to read: all that it says is kept by itself."""
@@ -165,6 +171,10 @@ class Recorders:
 
     def silences(self, name: str) -> Mapping[str, Silence]:
         return self._of(name).silences
+
+    def told(self, name: str) -> int:
+        """How often something new was said of a silence."""
+        return self._of(name).told
 
     def labels(self, name: str, fingerprint: str) -> dict[str, str]:
         found = self._of(name).muted.get(fingerprint)
@@ -238,6 +248,10 @@ class Recorders:
             ended = [each for each in source.silences.values() if _long_ended(each, now)]
             for silence in ended:
                 del source.silences[silence.id]
+            if old:
+                source.silenced.clear()
+                for each in source.muted.values():
+                    _index(source, each)
             drops += [Drop(kind="muted", id=each.id) for each in old if each.reasons]
             drops += [Drop(kind="silence", id=f"{name}/{each.id}") for each in ended]
         if drops and not self._world.configuration.settings.retention.legal_hold:
@@ -248,6 +262,12 @@ class Recorders:
         kept_ms = KEPT_AFTER_MS if found.reasons else LETTING_KEPT_MS
         old = said_at is None or ms_between(said_at, now) > kept_ms
         return old and not self.standing(name, found.fingerprint, now, None)
+
+
+def _index(source: _Source, found: Muted) -> None:
+    for reason in found.reasons:
+        if reason.because is Because.SILENCED:
+            source.silenced.setdefault(reason.name, set()).add(found.fingerprint)
 
 
 def _long_ended(silence: Silence, now: Instant) -> bool:

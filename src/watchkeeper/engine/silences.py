@@ -36,6 +36,7 @@ PATH: Final = "/api/v2/alerts?active=false&silenced=true&inhibited=true&unproces
 LOOK_S: Final = 1.0
 FRESH_TIMES: Final = 10  # of the source's `every`: for so long what was heard counts while nothing new can be read
 SETTLE_EVERY_MS: Final = 5_000  # so often it is looked whether something that a recorder said is over by time
+SETTLED_AT_ONCE: Final = 500  # alerts that are looked at before others get the loop
 SUPPRESSED_MAX: Final = 20_000
 CAUSES_MAX: Final = 8  # of one alert
 
@@ -59,6 +60,14 @@ class _Told(Struct, frozen=True):
 
     labels: Labels
     causes: Causes
+
+
+class _Found(Struct, frozen=True):
+    """A suppressed alert with what its sentence was made of, so that it is made again only when that changed."""
+
+    shown: Suppressed
+    causes: Causes
+    told: int  # how much was known of the source's silences
 
 
 class _Answer(Struct, frozen=True):
@@ -87,7 +96,7 @@ class Silences:
         self.failing: dict[str, str] = {}
         self._heard: dict[str, _Answer] = {}
         self._due_ms: dict[str, int] = {}
-        self._found: dict[Key, Suppressed] = {}
+        self._found: dict[Key, _Found] = {}
         self._settle_ms = 0
 
     async def work(self) -> None:
@@ -98,7 +107,7 @@ class Silences:
     async def load(self, documents: Documents) -> None:
         """What recorders said before this process began. Judged by nobody yet: at a start every alert is."""
         await self.recorders.load(documents)
-        self._settle_all(judged=False)
+        self._settle(self._keys(), judged=False)
 
     def take(self, delivery: Delivery, parsed: Parsed) -> tuple[Put, ...]:
         """What a recorder said, in the commit that takes its delivery."""
@@ -108,9 +117,7 @@ class Silences:
             self.recorders.spend(delivery.id, delivery.received_at)
         said = self.recorders.take(delivery.source, parsed.recorded, delivery.received_at)
         settings = self._world.configuration.settings.sources.get(delivery.source)
-        if said.fingerprints is None:
-            self._settle_all()
-        elif settings is not None:
+        if settings is not None:
             self._settle({(settings.source.group, each) for each in said.fingerprints})
         return said.puts
 
@@ -130,7 +137,7 @@ class Silences:
         await self.recorders.sweep(now_ms)
         if turned or now_ms >= self._settle_ms:
             self._settle_ms = now_ms + SETTLE_EVERY_MS
-            self._settle_all()
+            await self._settle_all()
 
     def _sources(self) -> Iterable[tuple[str, SourceSettings]]:
         sources = self._world.configuration.settings.sources.items()
@@ -152,56 +159,80 @@ class Silences:
 
     # What stands.
 
-    def _settle_all(self, *, judged: bool = True) -> None:
+    async def _settle_all(self) -> None:
+        """A part at a time: hooks and effects wait for the loop."""
+        keys = list(self._keys())
+        for start in range(0, len(keys), SETTLED_AT_ONCE):
+            self._settle(keys[start : start + SETTLED_AT_ONCE])
+            await asyncio.sleep(0)
+
+    def _keys(self) -> set[Key]:
         keys = set(self._found)
         for name, settings in self._sources():
             heard = self._heard.get(name)
             of_source = {*(heard.found if heard is not None else ()), *self.recorders.fingerprints(name)}
             keys.update((settings.source.group, each) for each in of_source)
-        self._settle(keys, judged=judged)
+        return keys
 
     def _settle(self, keys: Iterable[Key], *, judged: bool = True) -> None:
         """What the world shows of these, and the alerts that turn by it."""
         now = self._clock.now()
+        sources: dict[str, list[str]] = {}
+        for name, settings in self._sources():
+            sources.setdefault(settings.source.group, []).append(name)
         for key in keys:
-            before, after = self._found.get(key), self._suppressed(key, now)
-            if after == before:
+            before = self._found.get(key)
+            after = self._suppressed(key, sources.get(key[0], ()), now, before)
+            if after is before:
                 continue
             if after is None:
                 del self._found[key]
                 self._world.suppressed.pop(key, None)
             else:
                 self._found[key] = after
-                self._world.suppressed[key] = after.why
+                self._world.suppressed[key] = after.shown.why
             if judged and (before is None) != (after is None):
                 because = "it is suppressed no more" if after is None else "it is suppressed at its source"
                 for alert in self._witnesses.episodes(*key):
                     self._judge(alert.id, because)
 
-    def _suppressed(self, key: Key, now: Instant) -> Suppressed | None:
-        """By the first of the sources of the group that keeps it to itself."""
+    def _suppressed(self, key: Key, sources: Iterable[str], now: Instant, before: _Found | None) -> _Found | None:
+        """By the first of the sources of the group that keeps it to itself. What is as before is the same object."""
         group, fingerprint = key
-        for name, settings in self._sources():
-            if settings.source.group != group:
-                continue
+        for name in sources:
             heard = self._heard.get(name)
             told = heard.found.get(fingerprint) if heard is not None else None
             causes = self._causes(name, fingerprint, heard, told, now)
             if causes is None:
                 continue
+            # An alert that inhibits may have come to be known by its name meanwhile.
+            named = any(each.because is Because.INHIBITED for each in causes)
+            known = self.recorders.told(name)
+            if (
+                before is not None
+                and not named
+                and (before.shown.source, before.causes, before.told)
+                == (
+                    name,
+                    causes,
+                    known,
+                )
+            ):
+                return before
             labels = told.labels if told is not None else self.recorders.labels(name, fingerprint)
             why = sentence(name, causes, self.recorders.silences(name), self._named(name, group))
-            return Suppressed(source=name, group=group, fingerprint=fingerprint, labels=labels, why=why)
+            shown = Suppressed(source=name, group=group, fingerprint=fingerprint, labels=labels, why=why)
+            return _Found(shown, causes, known)
         return None
 
     def _causes(
         self, name: str, fingerprint: str, heard: _Answer | None, told: _Told | None, now: Instant
     ) -> Causes | None:
         """None: this source does not suppress it."""
-        rules = {(each.because, each.name): each.rule for each in self.recorders.known(name, fingerprint)}
         found: dict[Cause, None] = {}
         suppressed = False
         if heard is not None and told is not None:
+            rules = {(each.because, each.name): each.rule for each in self.recorders.known(name, fingerprint)}
             silences = self.recorders.silences(name)
             left = [each for each in told.causes if not over(each.because, each.name, silences, now)]
             if (left or not told.causes) and not self.recorders.resolved_since(name, fingerprint, heard.asked_at):
@@ -229,10 +260,7 @@ class Silences:
     def listed(self) -> tuple[Suppressed, ...]:
         """Everything that is suppressed now, also what never reached this node."""
         ours = {(alert.group, alert.fingerprint): alert.id for alert in self._correlation.alerts()}
-        return tuple(
-            msgspec.structs.replace(each, alert=ours.get((each.group, each.fingerprint), ""))
-            for each in self._found.values()
-        )
+        return tuple(msgspec.structs.replace(each.shown, alert=ours.get(key, "")) for key, each in self._found.items())
 
     def sources(self) -> tuple[dict[str, Any], ...]:
         """Who says what is suppressed: each Alertmanager that is asked, or whose recorder was ever heard."""
@@ -250,7 +278,7 @@ class Silences:
                     "asked_at": heard.asked_at if heard is not None else None,
                     "failing": self.failing.get(name, "") if settings.api else "",
                     "recorder": recorder,
-                    "suppressed": sum(each.source == name for each in self._found.values()),
+                    "suppressed": sum(each.shown.source == name for each in self._found.values()),
                 }
             )
         return tuple(found)
