@@ -83,7 +83,7 @@ def make(folder: Path) -> Path:
 def _made(folder: Path) -> None:
     """With the folders above it that are missing, each by a durable name: a store is lost with the name of its folder."""
     missing: list[Path] = []
-    while not folder.exists():
+    while not folder.is_dir():
         missing.append(folder)
         folder = folder.parent
     for number, each in enumerate(reversed(missing), start=1):
