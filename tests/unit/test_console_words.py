@@ -108,3 +108,8 @@ def incident(name, priority=1):
 )
 def test_the_first_sentence_of_now(names, approvals, said):
     assert answer([incident(name) for name in names], approvals) == said
+
+
+def test_an_id_inside_a_sentence_is_short_too():
+    said = words.tidy("sale (frz_01a21851-5178-7b49-9f22-14adbb88187f) closes this; dec_1 and x_01a21851-5178 stay.")
+    assert said == "sale (frz_…88187f) closes this; dec_1 and x_01a21851-5178 stay."

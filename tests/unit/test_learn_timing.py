@@ -105,14 +105,14 @@ def test_an_hour_is_the_sum_of_its_minutes_and_stretches_of_hours_begin_at_midni
     assert coarse(summed) is summed
 
 
-def test_only_a_statement_that_led_to_it_times_a_decision_and_only_the_first_effect_counts():
+def test_a_decision_is_timed_from_its_cause_and_only_the_first_effect_counts():
     timing = Timing()
     timing.came("alt_1", AT)
     timing.came("alt_1", after_ms(AT, 5))  # said again while it waits: the oldest counts
     timing.turn("alt_1", after_ms(AT, 10))
     timing.decided("alt_1", "dec_1", after_ms(AT, 20), acts=True)
     timing.judged("alt_1")
-    timing.decided("alt_1", "dec_2", after_ms(AT, 9_000), acts=True)  # a hold woke: no statement led to this one
+    timing.decided("alt_1", "dec_2", after_ms(AT, 9_000), acts=True)  # a person's own run: it did not stand in the line
     timing.goes_out("dec_1", after_ms(AT, 30))
     timing.goes_out("dec_1", after_ms(AT, 4_000))
     timing.goes_out("dec_2", after_ms(AT, 9_100))

@@ -125,8 +125,17 @@ class Pipeline:
             self._line_up(alert, "there is room", rank=place - len(alerts))
         self._more.set()
 
-    def _line_up(self, identity: str, because: str = "", asked_by: str = "", rank: int | None = None) -> None:
-        """What is over goes first: nothing is decided of it, and what waited for it is let go."""
+    def _line_up(
+        self,
+        identity: str,
+        because: str = "",
+        asked_by: str = "",
+        rank: int | None = None,
+        since_at: Instant | None = None,
+    ) -> None:
+        """What is over goes first: nothing is decided of it, and what waited for it is let go. `since_at`: when there came
+        to be a reason, where that was not now.
+        """
         alert = self._correlation.alert(identity)
         if alert is None:
             return
@@ -134,7 +143,9 @@ class Pipeline:
             self._why[identity] = (because, asked_by)
         if rank is None:
             rank = 0 if alert.resolved_at is not None else self._world.rank(alert)
-        self._line.add(identity, rank, self._scribe.clock.now())
+        now = self._scribe.clock.now()
+        self._scribe.timing.came(identity, since_at or now)
+        self._line.add(identity, rank, now)
 
     async def work(self) -> None:
         while True:
@@ -331,8 +342,7 @@ class Pipeline:
         self._intake.pending = max(0, self._intake.pending - 1)
         self._wake(related.commit.bumps)
         for identity in related.changed:
-            self._scribe.timing.came(identity, delivery.received_at)
-            self._line_up(identity)
+            self._line_up(identity, since_at=delivery.received_at)
 
     def _is_enough(self, rank: int) -> bool:
         """Of taking apart, when the next has that rank: what stands in line is judged first."""
@@ -486,8 +496,8 @@ class Pipeline:
     def _line_up_due(self) -> None:
         now = self._scribe.clock.now()
         while self._due and self._due[0][0] <= now:
-            _, identity = heapq.heappop(self._due)
-            self._line_up(identity)
+            due_at, identity = heapq.heappop(self._due)
+            self._line_up(identity, since_at=due_at)
 
     async def rejudge_all(self, because: str) -> None:
         """Every alert that fires: after a start, and after another configuration became active."""

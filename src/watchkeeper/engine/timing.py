@@ -20,7 +20,7 @@ KIND: Final = "timing"
 FINE_HOURS_MAX: Final = 3  # an hour older than that is one number a bucket: no plot by the minute reaches it
 HOURS_MAX: Final = 8 * 24 + 1
 SOURCES_MAX: Final = 500  # counted apart in a minute; what more there are count in the whole only
-CAME_MAX: Final = 20_000  # statements that wait for their turn; past it they are not measured
+CAME_MAX: Final = 20_000  # alerts that wait for their turn; past it they are not measured
 ACTING_MAX: Final = 4_096  # decisions whose run has sent nothing yet; the oldest go first
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -32,7 +32,7 @@ class Timing:
     def __init__(self) -> None:
         self.hours: dict[str, Hour] = {}
         self.totals: dict[str, Spread] = {}  # since this process started
-        self._came: dict[str, Instant] = {}  # alert -> when the statement that it waits for was accepted
+        self._came: dict[str, Instant] = {}  # alert -> when there came to be a reason to judge it
         self._acting: OrderedDict[str, Instant] = OrderedDict()  # decision -> the same
         self._unwritten: set[str] = set()
         self._gone: list[str] = []
@@ -59,23 +59,23 @@ class Timing:
         if source in slot.sources or len(slot.sources) < SOURCES_MAX:
             slot.sources[source] = slot.sources.get(source, 0) + 1
 
-    def came(self, alert: str, accepted_at: Instant) -> None:
-        """A statement changed the alert, which now waits for its turn. Of several the oldest counts."""
+    def came(self, alert: str, since_at: Instant) -> None:
+        """There is a reason to judge the alert, which now waits for its turn. Of several the oldest counts."""
         if len(self._came) < CAME_MAX:
-            self._came.setdefault(alert, accepted_at)
+            self._came.setdefault(alert, since_at)
 
     def turn(self, alert: str, now: Instant) -> None:
         """The alert is brought before the rules."""
-        if (accepted_at := self._came.get(alert)) is not None:
-            self.took("line", _us(accepted_at, now), now)
+        if (since_at := self._came.get(alert)) is not None:
+            self.took("line", _us(since_at, now), now)
 
     def decided(self, alert: str, decision: str, now: Instant, *, acts: bool) -> None:
-        """A decision is durable. One that time or a person led to came of no statement, and is not measured."""
-        if (accepted_at := self._came.get(alert)) is None:
+        """A decision is durable. One that did not stand in the line (a person's own run, a start) is not measured."""
+        if (since_at := self._came.get(alert)) is None:
             return
-        self.took("decided", _us(accepted_at, now), now)
+        self.took("decided", _us(since_at, now), now)
         if acts:
-            self._acting[decision] = accepted_at
+            self._acting[decision] = since_at
             while len(self._acting) > ACTING_MAX:
                 self._acting.popitem(last=False)
 
@@ -85,8 +85,8 @@ class Timing:
 
     def goes_out(self, decision: str, now: Instant) -> None:
         """An effect goes out. Only the first one of the run counts."""
-        if (accepted_at := self._acting.pop(decision, None)) is not None:
-            self.took("effect", _us(accepted_at, now), now)
+        if (since_at := self._acting.pop(decision, None)) is not None:
+            self.took("effect", _us(since_at, now), now)
 
     def alive(self, now: Instant) -> None:
         """The node runs in this minute, whether or not anything comes."""

@@ -24,9 +24,9 @@ PPM: Final = 1_000_000
 # What is measured, in the order in which it happens, and what each means.
 STAGES: Final = {
     "intake": "A delivery until it is durable, before its 2xx.",
-    "line": "A statement from its acceptance until its alert's turn before the rules.",
-    "decided": "A statement from its acceptance until the decision that it led to is durable.",
-    "effect": "A statement from its acceptance until the first effect of the run that it led to goes out.",
+    "line": "From its cause until the alert's turn before the rules. A cause: a statement was accepted, a wait was over, a version changed, a person asked.",
+    "decided": "From its cause until a decision is durable.",
+    "effect": "From the cause of the decision until the first step of its run goes out.",
     "step": "One effect, from going out until its outcome is known.",
     "verification": "A verification, from its first look to its result.",
     "commit": "One durable write of the engine, the wait for the writer included.",

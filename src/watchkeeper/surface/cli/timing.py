@@ -11,8 +11,8 @@ from watchkeeper.surface.client import Problem
 STAGES: Final = {
     "intake": "intake",
     "line": "time in line",
-    "decided": "accepted to decided",
-    "effect": "accepted to first effect",
+    "decided": "cause to decision",
+    "effect": "cause to first effect",
     "step": "one effect",
     "verification": "verification",
     "commit": "one write",

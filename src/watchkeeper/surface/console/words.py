@@ -14,6 +14,7 @@ TEXT_CHARS_MAX: Final = 400  # of one text from outside on a page that lists man
 HIDDEN: Final = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
 TARGETS_SHOWN: Final = 3
 REFERENCE: Final = re.compile(r"\b(?:component|resource|api|system|domain|group|user):[\w.-]+/([\w.-]+)", re.IGNORECASE)
+IDENTITY: Final = re.compile(r"\b[a-z]{3}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 PAST: Final = {
     "act": "Acted",
@@ -89,8 +90,8 @@ def short_ref(ref: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """A sentence of ours with references as people say them: `group:default/web` -> `web`."""
-    return REFERENCE.sub(r"\1", text)
+    """A sentence of ours with references as people say them, and ids short: `group:default/web` -> `web`."""
+    return IDENTITY.sub(lambda found: short_id(found[0]), REFERENCE.sub(r"\1", text))
 
 
 def short_id(identity: str) -> str:

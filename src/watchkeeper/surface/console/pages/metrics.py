@@ -33,8 +33,8 @@ FAILURE: Final = ("failed", "undone", "undo_failed")
 STAGES: Final = {
     "intake": "Intake",
     "line": "Time in line",
-    "decided": "Accepted to decided",
-    "effect": "Accepted to first effect",
+    "decided": "Signal to decision",
+    "effect": "Signal to first effect",
     "step": "One effect",
     "verification": "Verification",
     "commit": "One durable write",
@@ -244,10 +244,10 @@ def beneath(latency: Mapping[str, Any]) -> str:
     """How quick the node itself is, in one sentence."""
     decided_ = next(one["whole"] for one in latency["stages"] if one["stage"] == "decided")
     if not decided_["count"]:
-        return f"No signal led to a decision in the {PACES[latency['window']]}."
+        return f"Nothing was decided in the {PACES[latency['window']]}."
     return (
-        f"In the {PACES[latency['window']]} {words.plural(decided_['count'], 'decision')} followed a signal: "
-        f"half within {length_text(decided_['p50_us'])}, 99 % within {length_text(decided_['p99_us'])}."
+        f"In the {PACES[latency['window']]} {words.plural(decided_['count'], 'decision')} came "
+        f"half within {length_text(decided_['p50_us'])}, 99 % within {length_text(decided_['p99_us'])} of their cause."
     )
 
 

@@ -10,7 +10,7 @@ from watchkeeper.surface.console.draw import series
 from watchkeeper.surface.console.draw.series import Part
 from watchkeeper.surface.console.visit import Visit
 
-SIGNALS_SHOWN: Final = 50
+SIGNALS_SHOWN: Final = 20
 MESSAGES_SHOWN: Final = 50
 # state -> (class, icon, word)
 STATE: Final = {
