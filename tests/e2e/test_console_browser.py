@@ -331,6 +331,9 @@ async def test_without_scripts_every_page_reads_and_forms_work(tmp_path):
                 await ana.see(path)
                 assert await ana.page.locator("h1").count() == 1, name
                 assert len(await ana.page.locator("main").inner_text()) > 30, name
+            await ana.see("/limits/calendar?month=2028-12")
+            await ana.page.get_by_role("link", name="Sunday 24 December 2028").click()
+            await expect(ana.page.locator("h1")).to_have_text("It is open to changes on 24 December at 12:00.")
             await ana.see("/")
             await ana.page.locator("#stop").click()
             await ana.page.get_by_role("button", name=re.compile("^Stop 0 runs and")).click()

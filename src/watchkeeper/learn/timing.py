@@ -24,7 +24,7 @@ PPM: Final = 1_000_000
 # What is measured, in the order in which it happens, and what each means.
 STAGES: Final = {
     "intake": "A delivery until it is durable, before its 2xx.",
-    "line": "From its cause until the alert's turn before the rules. A cause: a statement was accepted, a wait was over, a version changed, a person asked.",
+    "line": "From its cause until the alert's turn before the rules.",
     "decided": "From its cause until a decision is durable.",
     "effect": "From the cause of the decision until the first step of its run goes out.",
     "step": "One effect, from going out until its outcome is known.",

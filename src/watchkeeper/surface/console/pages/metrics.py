@@ -246,8 +246,8 @@ def beneath(latency: Mapping[str, Any]) -> str:
     if not decided_["count"]:
         return f"Nothing was decided in the {PACES[latency['window']]}."
     return (
-        f"In the {PACES[latency['window']]} {words.plural(decided_['count'], 'decision')} came "
-        f"half within {length_text(decided_['p50_us'])}, 99 % within {length_text(decided_['p99_us'])} of their cause."
+        f"Half of the {words.plural(decided_['count'], 'decision')} of the {PACES[latency['window']]} came within "
+        f"{length_text(decided_['p50_us'])} of their cause, 99 % within {length_text(decided_['p99_us'])}."
     )
 
 

@@ -15,6 +15,7 @@ DECISIONS_SHOWN: Final = 40
 APPROVALS_SHOWN: Final = 3
 INCIDENTS_SHOWN: Final = 100
 LIMITS_SHOWN: Final = 100
+NAME_CHARS_MAX: Final = 40  # of a thing in the heading
 
 
 async def now(visit: Visit) -> Response:
@@ -78,8 +79,9 @@ def answer(incidents: Sequence[Mapping[str, Any]], approvals: int) -> str:
 
 
 def _clean(name: str) -> str:
-    """A name in a heading: its hidden characters drawn, at most 60 characters."""
-    return "".join(shown for _, shown in words.pieces(name, 60))
+    """A name in a heading: its hidden characters drawn, at most so many characters."""
+    shown = "".join(piece for _, piece in words.pieces(name[:NAME_CHARS_MAX], NAME_CHARS_MAX))
+    return f"{shown}…" if len(name) > NAME_CHARS_MAX else shown
 
 
 def beneath(status: Mapping[str, Any], decided: Sequence[Mapping[str, Any]], signals: int) -> str:

@@ -22,10 +22,11 @@ STATE: Final = {
 
 
 async def sources(visit: Visit) -> Response:
-    found, signals, messages = await visit.many(
+    found, signals, messages, refusals = await visit.many(
         visit.api.get("sources"),
         visit.api.get("signals", limit=SIGNALS_SHOWN),
         visit.api.get("messages", limit=MESSAGES_SHOWN),
+        visit.api.get("refusals"),
     )
     base = f"{visit.request.url.scheme}://{visit.request.url.netloc}"
     return visit.page(
@@ -36,6 +37,7 @@ async def sources(visit: Visit) -> Response:
         sources=[shown(one, base) for one in found["items"]],
         signals=signals["items"],
         messages=messages["items"],
+        refusals=refusals["items"],
         lone=len(found["items"]) == 1 and found["items"][0]["state"] == "never",
         SOURCE=STATE,
         base=base,
