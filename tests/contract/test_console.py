@@ -51,6 +51,7 @@ PLACES = (
     "/runs?status=in_doubt",
     "/services",
     "/services?focus=component:default/web&hops=2",
+    "/services?focus=component:default/web&hops=3&fold=systems",
     "/services?q=web",
     "/rules",
     "/rules/shop/down",
@@ -779,6 +780,48 @@ async def test_every_page_reads_on_an_empty_node_and_after_a_repair(path):
             assert page.count("<h1") == 1
             assert "style=" not in page
             assert not re.search(r"<script(?! src=)", page)
+
+
+MANY = "".join(
+    f"""---
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata: {{name: s{number}, annotations: {{watchkeeper.dev/environment: staging}}}}
+spec: {{type: service, lifecycle: production, owner: group:ops, system: part-{number % 4}, dependsOn: [component:web]}}
+"""
+    for number in range(1_000)
+)
+PARTS = "".join(
+    f"""---
+apiVersion: backstage.io/v1alpha1
+kind: System
+metadata: {{name: part-{number}}}
+spec: {{owner: group:ops}}
+"""
+    for number in range(4)
+)
+
+
+async def test_a_thousand_services_are_found_by_name_focused_and_folded():
+    async with browser(files={**HOME, "catalog/many.yaml": (PARTS + MANY).encode()}) as found:
+        page = await found.see("/services")
+        assert "1,008 entities" in page
+        assert page.count('<tr class="link">') == 200
+        assert "more fit: search to narrow it down" in page
+        page = await found.see("/services?q=s77")
+        assert 'href="/services?focus=component%3Adefault/s77"' in page
+        assert page.count('<tr class="link">') == 11
+        page = await found.see("/services?q=s777")
+        assert "<h3><bdi>s777</bdi></h3>" in page, "what alone fits is focused"
+        page = await found.see("/services?focus=component:default/web")
+        assert re.search(r"\+ \d+ more callers", page)
+        assert 'href="#as-list"' in page
+        assert page.count('<rect class="') + page.count("<rect ") <= 2 * 62, "the picture is bounded, wide and upright"
+        page = await found.see("/services?focus=component:default/web&fold=systems")
+        assert "more callers" not in page.partition('class="phone-only"><svg')[0]
+        assert re.search(r"More stand around it than the \d+ that were read: focus nearer\.", page)
+        for number in range(4):
+            assert f"part-{number}: " in page
 
 
 async def test_each_thing_has_its_page():

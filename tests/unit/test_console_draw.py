@@ -183,3 +183,10 @@ def test_a_folded_pill_leads_to_the_list_beside_the_picture():
     found = graph.around("focus", {**needs, "focus": []}, {"focus": list(needs)}, 1)
     nodes = {ref: graph.Node(ref=ref, name=ref, fact="", look="healthy") for ref in ("focus", *needs)}
     assert f'href="#{graph.LIST}"' in str(graph.draw(found, nodes, "focus"))
+
+
+def test_what_fails_or_would_change_is_folded_last():
+    needs = {f"s{n:02}": ["focus"] for n in range(50)}
+    found = graph.around("focus", {**needs, "focus": []}, {"focus": list(needs)}, 1, 2, {"s49", "s48"})
+    assert set(found.layers[-1]) == {"s48", "s49"}
+    assert found.folded == {-1: 48}

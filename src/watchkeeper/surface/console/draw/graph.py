@@ -4,7 +4,7 @@ Layers by distance, order within a layer by the mean of the neighbours' places (
 What does not fit is folded into a counted pill, so that five thousand services stay a picture.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from markupsafe import Markup
@@ -50,8 +50,11 @@ def around(
     needed_by: Mapping[str, Sequence[str]],
     hops: int,
     layer_max: int = LAYER_MAX,
+    first: Collection[str] = (),
 ) -> Around:
-    """The neighbourhood of `focus`. An edge leads from who needs to what it needs. Pure; the same for the same graph."""
+    """The neighbourhood of `focus`. An edge leads from who needs to what it needs. Those of `first` are folded last. Pure;
+    the same for the same graph.
+    """
     layer: dict[str, int] = {focus: 0}
     for step, table in ((1, needs), (-1, needed_by)):
         edge = [focus]
@@ -60,7 +63,7 @@ def around(
             layer |= dict.fromkeys(found, step * distance)
             edge = found
     layers: dict[int, list[str]] = {}
-    for ref in sorted(layer):
+    for ref in sorted(layer, key=lambda each: (each not in first, each)):
         layers.setdefault(layer[ref], []).append(ref)
     room = max(1, min(layer_max, NODES_MAX // max(1, len(layers))))
     folded = {at: len(refs) - room for at, refs in layers.items() if len(refs) > room}

@@ -45,8 +45,8 @@ def _one(name: str, inside: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"name": name, "look": look, "icon": icon, "fact": fact, "undo": own.get("undo"), "kind": own["kind"]}
 
 
-def draw(steps: Sequence[Mapping[str, Any]]) -> Markup | None:
-    """Six boxes a line. Undo stands below what it takes back, dashed until it begins."""
+def draw(steps: Sequence[Mapping[str, Any]], row: int = ROW) -> Markup | None:
+    """`row` boxes a line. Undo stands below what it takes back, dashed until it begins."""
     every = grouped(steps)
     if not every:
         return None
@@ -55,8 +55,8 @@ def draw(steps: Sequence[Mapping[str, Any]]) -> Markup | None:
     line = LINE + (LINE if undone else 0)
     parts: list[Markup] = []
     for index, one in enumerate(shown):
-        x, y = (index % ROW) * (WIDE + GAP) + 1, (index // ROW) * line + 1
-        if index % ROW:
+        x, y = (index % row) * (WIDE + GAP) + 1, (index // row) * line + 1
+        if index % row:
             parts.append(element("path", d=f"M{x - GAP:.1f} {y + HIGH / 2:.1f}h{GAP:.1f}", stroke="var(--line-2)"))
         parts += _box(x, y, one["name"], one["fact"], one["icon"], one["look"])
         if one["undo"]:
@@ -65,10 +65,10 @@ def draw(steps: Sequence[Mapping[str, Any]]) -> Markup | None:
             way = f"M{x + WIDE / 2:.1f} {y + HIGH:.1f}V{below:.1f}"
             parts.append(element("path", d=way, stroke="var(--line-2)", stroke_dasharray="3 3"))
             parts += _box(x, below, f"undo {one['name']}", word.lower(), icon if look != "none" else "undo-2", look)
-    rows = (len(shown) + ROW - 1) // ROW
+    rows = (len(shown) + row - 1) // row
     if len(every) > len(shown):
         parts.append(text(1, rows * line + 10, f"and {len(every) - len(shown)} more steps, in the table below", "q"))
-    width = min(len(shown), ROW) * (WIDE + GAP) - GAP + 2
+    width = min(len(shown), row) * (WIDE + GAP) - GAP + 2
     label = f"{len(every)} steps in order; the table of steps says the same"
     return drawing(width, rows * line + (14 if len(every) > len(shown) else -18), parts, label)
 

@@ -58,6 +58,7 @@ async def run(visit: Visit) -> Response:
         live=output["live"],
         events=[(one, what_happened(one)) for one in journal["items"]],
         chain=chain.draw(found["steps"]),
+        chain_narrow=chain.draw(found["steps"], 2),
         verified=[
             (one, samples.draw(one.get("looks") or (), 0)) for one in journal["items"] if one["event"] == "verified"
         ],

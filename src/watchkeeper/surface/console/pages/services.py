@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -20,7 +21,7 @@ NOTHING: Final[Mapping[str, str]] = {}
 
 async def services(visit: Visit) -> Response:
     wanted, focus = visit.query.get("q", ""), visit.query.get("focus", "")
-    hops = _hops(visit.query.get("hops", ""))
+    hops, fold = _hops(visit.query.get("hops", "")), visit.query.get("fold", "") == "systems"
     environment = visit.query.get("environment", "")
     listed = await visit.api.get("services", environment=environment)
     every = listed["items"]
@@ -56,7 +57,8 @@ async def services(visit: Visit) -> Response:
         wanted=wanted,
         focus=focus,
         hops=hops,
-        around=drawn(around, at=visit.status["at"]) if around is not None else None,
+        around=drawn(around, at=visit.status["at"], fold=fold) if around is not None else None,
+        fold=fold,
         service=service,
         rules=rules,
         decided=decided,
@@ -117,27 +119,68 @@ def here(
 
 
 def drawn(
-    found: Mapping[str, Any], *, acted: Mapping[str, str] = NOTHING, narrow: bool = False, at: str = ""
+    found: Mapping[str, Any],
+    *,
+    acted: Mapping[str, str] = NOTHING,
+    narrow: bool = False,
+    at: str = "",
+    fold: bool = False,
 ) -> dict[str, Any]:
-    """A neighbourhood as a picture, its nodes for the list beside it, and how many things depend on the focus. `acted`
-    says of some nodes what would be done to them.
+    """A neighbourhood as a picture, upright too for a narrow place, its nodes for the list beside it, and how many things
+    depend on the focus. `acted` says of some nodes what would be done to them. `fold`: other systems are one node each.
     """
+    every = {one["ref"]: one for one in found["nodes"]}
+    home = systems(every, found["focus"]) if fold else {}
     nodes = {one["ref"]: node(one, acted=acted.get(one["ref"], ""), at=at) for one in found["nodes"]}
+    for system, members in home.items():
+        nodes[system] = folded(system, members)
+    into = {one["ref"]: system for system, members in home.items() for one in members}
     needs: dict[str, list[str]] = {}
     needed_by: dict[str, list[str]] = {}
-    for one, other in found["edges"]:
-        needs.setdefault(one, []).append(other)
-        needed_by.setdefault(other, []).append(one)
+    joined = {(into.get(one, one), into.get(other, other)) for one, other in found["edges"]}
+    for one, other in sorted(joined):
+        if one != other:
+            needs.setdefault(one, []).append(other)
+            needed_by.setdefault(other, []).append(one)
     focus = found["focus"]
-    around = graph.around(focus, needs, needed_by, len(HOPS), NARROW_MAX if narrow else graph.LAYER_MAX)
-    heads = {layer: "It depends on" if layer > 0 else "Depend on it" for layer in around.layers if layer in {-1, 1}}
+    first = {ref for ref, one in nodes.items() if one.look in {"acted", "unhealthy"}}
+
+    def picture(*, upright: bool) -> Any:
+        most = NARROW_MAX if upright else graph.LAYER_MAX
+        around = graph.around(focus, needs, needed_by, 1 if upright else len(HOPS), most, first)
+        heads = {layer: "It depends on" if layer > 0 else "Depend on it" for layer in around.layers if layer in {-1, 1}}
+        shown = sum(len(refs) for refs in around.layers.values())
+        return graph.draw(around, nodes, focus, heads=None if upright else heads, upright=upright), shown
+
+    wide, shown = picture(upright=narrow)
     return {
-        "picture": graph.draw(around, nodes, focus, heads=None if narrow else heads, upright=narrow),
+        "picture": wide,
+        "upright": wide if narrow else picture(upright=True)[0],
         "nodes": found["nodes"],
         "callers": len(needed_by.get(focus, ())),
-        "shown": sum(len(refs) for refs in around.layers.values()),
+        "shown": shown,
         "complete": found["complete"],
+        "systems": len(home),
     }
+
+
+def systems(every: Mapping[str, Mapping[str, Any]], focus: str) -> dict[str, list[Mapping[str, Any]]]:
+    """System -> its things in the picture, of the systems that the focus is not of, where there are two or more."""
+    own = every[focus]["system"] if focus in every else ""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for one in every.values():
+        if one["system"] and one["system"] != own and one["ref"] not in {focus, one["system"]}:
+            found.setdefault(one["system"], []).append(one)
+    return {system: members for system, members in found.items() if len(members) > 1 and system != focus}
+
+
+def folded(system: str, members: Sequence[Mapping[str, Any]]) -> graph.Node:
+    """A system as one node: how many of it are here, and the worst of their health."""
+    worst = min((one["health"]["is"] for one in members), key=lambda health: ORDER.get(health, 1))
+    bad = sum(one["health"]["is"] == "unhealthy" for one in members)
+    fact = f"{len(members)} here" + (f", {bad} failing" if bad else "")
+    href = f"/services?focus={quote(system, safe='')}"
+    return graph.Node(ref=system, name=words.short_ref(system), fact=fact, look=worst, href=href)
 
 
 def node(one: Mapping[str, Any], *, acted: str = "", at: str = "") -> graph.Node:
@@ -153,7 +196,7 @@ def node(one: Mapping[str, Any], *, acted: str = "", at: str = "") -> graph.Node
         name=one["name"],
         fact=acted or fact,
         look=look,
-        href=f"/services?focus={one['ref']}",
+        href=f"/services?focus={quote(one['ref'], safe='')}",
     )
 
 
