@@ -207,22 +207,13 @@ class Silences:
                 continue
             # An alert that inhibits may have come to be known by its name meanwhile.
             named = any(each.because is Because.INHIBITED for each in causes)
-            known = self.recorders.told(name)
-            if (
-                before is not None
-                and not named
-                and (before.shown.source, before.causes, before.told)
-                == (
-                    name,
-                    causes,
-                    known,
-                )
-            ):
+            known = (name, causes, self.recorders.told(name))
+            if before is not None and not named and known == (before.shown.source, before.causes, before.told):
                 return before
             labels = told.labels if told is not None else self.recorders.labels(name, fingerprint)
             why = sentence(name, causes, self.recorders.silences(name), self._named(name, group))
             shown = Suppressed(source=name, group=group, fingerprint=fingerprint, labels=labels, why=why)
-            return _Found(shown, causes, known)
+            return _Found(shown, causes, known[2])
         return None
 
     def _causes(
