@@ -16,7 +16,7 @@ LOOK: Final = {
     "beats": ("beats and samples", "var(--line)", "var(--line-2)"),
     "repeated": ("repeated", "var(--control)", ""),
     "suppressed": ("suppressed", "var(--surface)", "var(--control)"),
-    "news": ("news", "var(--ink)", ""),
+    "news": ("new", "var(--ink)", ""),
     "unread": ("unread", "var(--warn)", ""),
 }
 
