@@ -205,3 +205,22 @@ def test_an_altered_record_fails_and_says_so() -> None:
             assert "write it again" in failing(broken)[0].why or "cut short" in failing(broken)[0].why
 
     play(scene)
+
+
+def test_of_a_suggestion_that_a_person_ran_the_rules_own_decision_is_tested() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.trust("shop/down", "suggest")
+        await stage.fire("Down", "web")
+        (suggestion,) = await stage.decided(verdict="suggest")
+        accepted = await stage.on.agreements.accept(BOB, suggestion.id, "it is what I would do")
+        assert not isinstance(accepted, No), accepted
+        (run,) = await stage.ended()
+        assert run.decision != suggestion.id
+        await stage.on.agreements.feedback(BOB, run.id, "harmful", "it was not")
+        found = await stage.on.replay_tests.written(run.decision)
+        assert isinstance(found, Written), found
+        assert found.decision == suggestion.id
+        assert failing(with_test(found))[0].why == ACTS
+        assert [each.decision for each in await stage.on.changes.harms()] == [suggestion.id]
+
+    play(scene, Stage(trusted=()))

@@ -816,9 +816,11 @@ def test_a_suggestion_is_run_reviewed_reported_and_its_rule_demoted_and_lifted(n
     assert wk(home, "feedback", run["id"], "meh").code == 2
     assert wk(home, "feedback", run["id"], "helpful").out == "Recorded: helpful.\n"
     harm = wk(home, "feedback", f"run_{run['id'][-6:]}", "harmful", "--text", "it was too loud")
-    assert harm.out == (f"Recorded: harmful. {rule} is demoted to observe in 1 cell: wk autonomy show {rule}\n"), (
-        harm.err
-    )
+    demoted, hint = harm.out.splitlines()
+    assert demoted == f"Recorded: harmful. {rule} is demoted to observe in 1 cell: wk autonomy show {rule}", harm.err
+    made = wk(home, *hint.partition("wk ")[2].replace("HOME", str(home)).split())
+    assert made.code == 0, made.err
+    assert wk(home, "test").code == 1, "the rules would suggest it again"
     demotion = wk(home, "autonomy", "demotions", "--json").json[0]
     assert "it was too loud" in wk(home, "autonomy", "demotions").out
     why = wk(home, "explain", suggestion["alert"])

@@ -32,6 +32,8 @@ AGAINST: Final = ("false", "harmful")
 REPORTS_MAX: Final = 200  # of harm since the last change, that the next one is held against
 SAID_CHARS_MAX: Final = 300
 NAME_CHARS: Final = 10
+FOLLOWED_MAX: Final = 10  # decisions back to what a person's run accepted
+AUTOMATION: Final = "automation"
 
 
 class Failing(Struct, frozen=True, kw_only=True):
@@ -72,12 +74,14 @@ class ReplayTests:
         row = await self._store.get("decision", identity)
         if row is None:
             return await absent(self._store, "decision", identity)
-        decision = read(row, Decision)
+        decision = await self._of_a_rule(read(row, Decision))
         said = await self._said(identity)
         if not said:
             return changed(
                 f"nobody called {identity} false or harmful: 'wk feedback {identity} harmful --text ...' says so first"
             )
+        if decision is None:
+            return changed(f"{identity} is a person's own act, and no rule's: there are no rules to test")
         forbids = wrong_verdict(decision)
         if forbids is None:
             return changed(
@@ -94,11 +98,11 @@ class ReplayTests:
             )
         home = decision.rule.partition("/")[0]
         return ReplayTest(
-            name=f"{home}/{said[0].says}-{identity[-NAME_CHARS:]}",
+            name=f"{home}/{said[0].says}-{decision.id[-NAME_CHARS:]}",
             pack=home,
             owner=decision.owner,
             where="",
-            decision=identity,
+            decision=decision.id,
             rule=decision.rule,
             runbook=decision.runbook,
             targets=tuple(each.ref for each in decision.targets[:TARGETS_SHOWN_MAX]),
@@ -107,6 +111,17 @@ class ReplayTests:
             at=decision.at,
             description="; ".join(f"{each.by}: {each.says}{_words(each)}" for each in said),
         )
+
+    async def _of_a_rule(self, decision: Decision) -> Decision | None:
+        """Itself, or the suggestion that a person's run accepted: that is what the rules made."""
+        for _ in range(FOLLOWED_MAX):
+            if decision.actor == AUTOMATION or not decision.follows:
+                break
+            row = await self._store.get("decision", decision.follows)
+            if row is None:
+                return None
+            decision = read(row, Decision)
+        return decision if decision.actor == AUTOMATION else None
 
     async def _said(self, identity: str) -> list[Feedback]:
         """Who called it wrong, harm first."""
