@@ -121,7 +121,7 @@ async def played(folder: Path, count: int, services: int, seed: int, fresh: int,
     times.clear()
     quiet = await Sender(stage, times, seed).send(quiet)
     await settled()
-    unloaded = times.blocked()
+    unloaded, unloaded_checkpoints = times.blocked(), times.of_checkpoints(quiet)
     times.clear()
     before, began = rss_mib(), time.monotonic()
 
@@ -211,6 +211,8 @@ async def played(folder: Path, count: int, services: int, seed: int, fresh: int,
         "unloaded_stages_ms": times.stages(quiet),
         "held_up": times.blocked(),
         "unloaded_held_up": unloaded,
+        "checkpoints": times.of_checkpoints(came),
+        "unloaded_checkpoints": unloaded_checkpoints,
         "failures": failures,
     }
 

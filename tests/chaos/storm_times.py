@@ -9,6 +9,7 @@ import gc
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 STAGES = ("accepted", "taken", "stored", "judged", "submitted", "admitted", "sent")
@@ -24,6 +25,7 @@ class Times:
         self.turns: list[tuple[float, str]] = []  # (seconds, what ran), those of LONG_S
         self.phases: dict[str, list[float]] = defaultdict(list)  # seconds of each part of the pipeline's turns
         self.sizes: dict[str, list[float]] = defaultdict(list)
+        self.checkpoints: list[tuple[float, float]] = []
         self._gc_began = 0.0
 
     def came(self, service: str) -> None:
@@ -77,23 +79,43 @@ class Times:
 
         pipeline._reader.read, pipeline._line_up, judge.alert = take, lined_up, judges
         engine.begin, engine.open, theatre.perform = begins, opens, performs
-        writer = engine.store._writer
-        write = writer._write
+        self._watch_writer(engine.store._writer)
+        for name in ("_next", "_take", "_stale", "_judge_next"):
+            setattr(pipeline, name, self._timed(name, getattr(pipeline, name)))
+        gc.callbacks.append(self._collected)
+
+    def _watch_writer(self, writer: Any) -> None:
+        """Each batch: how long, how long on a core, how long for a core, how long in COMMIT. What is left is the interpreter,
+        which the loop holds meanwhile, and the disk's reads.
+        """
+        write, checkpoint = writer._write, writer._checkpoint
+        watched = writer._connection = _Connection(writer._connection)
 
         def writes(items: Any) -> None:
-            before, cpu_s = time.monotonic(), time.thread_time()
+            before, cpu_s, queued_s = time.monotonic(), time.thread_time(), queued()
+            watched.commit_s, watched.statements = 0.0, 0
             write(items)
-            self.phases["batch of the writer"].append(time.monotonic() - before)
-            self.phases["batch of the writer, CPU"].append(time.thread_time() - cpu_s)
+            took_s, cpu_s, queued_s = time.monotonic() - before, time.thread_time() - cpu_s, queued() - queued_s
+            for name, spent_s in (
+                ("batch", took_s),
+                ("batch: on a core", cpu_s),
+                ("batch: waits for a core", queued_s),
+                ("batch: in COMMIT", watched.commit_s),
+                ("batch: other waits", max(0.0, took_s - cpu_s - queued_s - watched.commit_s)),
+            ):
+                self.phases[name].append(spent_s)
             self.sizes["commits"].append(len(items))
+            self.sizes["statements"].append(watched.statements)
             self.sizes["rows"].append(
                 sum(len(c.puts) + len(c.appends) + len(c.entries) + len(c.accepts) for c in (i.commit for i in items))
             )
 
-        writer._write = writes
-        for name in ("_next", "_take", "_stale", "_judge_next"):
-            setattr(pipeline, name, self._timed(name, getattr(pipeline, name)))
-        gc.callbacks.append(self._collected)
+        def checkpoints(mode: int) -> None:
+            before = time.monotonic()
+            checkpoint(mode)
+            self.checkpoints.append((before, time.monotonic()))
+
+        writer._write, writer._checkpoint = writes, checkpoints
 
     def _timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         async def timed(*arguments: Any) -> Any:
@@ -127,7 +149,30 @@ class Times:
         self.collections.clear()
         self.phases.clear()
         self.sizes.clear()
+        self.checkpoints.clear()
         self.turns.clear()
+
+    def of_checkpoints(self, services: Sequence[str]) -> dict[str, Any]:
+        """Whether those that took longest met a checkpoint more often than the others did."""
+        complete = [self.at[name] for name in services if "sent" in self.at.get(name, {})]
+        complete.sort(key=lambda each: each["sent"] - each["accepted"])
+        part = max(1, len(complete) * 3 // 100)
+
+        def met(each: dict[str, float]) -> bool:
+            return any(began < each["sent"] and ended > each["accepted"] for began, ended in self.checkpoints)
+
+        def p99(found: Sequence[dict[str, float]]) -> float | None:
+            return share([(each["sent"] - each["accepted"]) * 1000 for each in found], 0.99) if found else None
+
+        return {
+            "took": spread([ended - began for began, ended in self.checkpoints] or [0.0]),
+            "slowest": part,
+            "slowest_that_met_one": sum(map(met, complete[-part:])),
+            "others": len(complete) - part,
+            "others_that_met_one": sum(map(met, complete[:-part])),
+            "p99_ms": p99(complete),
+            "p99_ms_of_those_that_met_none": p99([each for each in complete if not met(each)]),
+        }
 
     # -- what is said of it --------------------------------------------------------------------------
 
@@ -182,6 +227,33 @@ class Times:
             },
             "turns": {name: {"count": len(found), "most_ms": round(max(found) * 1000, 1)} for name, found in longest},
         }
+
+
+class _Connection:
+    """One that writes, watched."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.commit_s = 0.0
+        self.statements = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *values: Any) -> Any:
+        self.statements += 1
+        if sql != "COMMIT":
+            return self._connection.execute(sql, *values)
+        before, cpu_s, queued_s = time.monotonic(), time.thread_time(), queued()
+        try:
+            return self._connection.execute(sql)
+        finally:
+            self.commit_s = time.monotonic() - before - (time.thread_time() - cpu_s) - (queued() - queued_s)
+
+
+def queued() -> float:
+    """How long this thread was ready to run and had no core, in seconds. Source: Documentation/scheduler/sched-stats.rst."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:
