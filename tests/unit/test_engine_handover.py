@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from watchkeeper.engine.handover import HANDED_MAX, PIECE_WEIGHT_MAX, Handover
+from watchkeeper.engine.handover import HANDED_MAX, PIECE_BYTES_MAX, Handover
 from watchkeeper.engine.pressure import LARGE_BYTES, LESSER_CLASS
 from watchkeeper.signals.signal import Delivery
 from watchkeeper.signals.turn import rank_of
@@ -42,8 +42,9 @@ def test_the_most_urgent_come_first_and_those_of_their_rank_with_them_in_the_ord
 
 
 def test_a_piece_has_its_bound():
-    handover = handed(*(delivery(f"d{number}") for number in range(PIECE_WEIGHT_MAX + 1)))
-    assert [len(names(handover)) for _ in range(2)] == [PIECE_WEIGHT_MAX, 1]
+    sixth = PIECE_BYTES_MAX // 6
+    handover = handed(*(delivery(f"d{number}", size=sixth) for number in range(7)), delivery("more", size=1))
+    assert [len(names(handover)) for _ in range(2)] == [6, 2]
 
 
 def test_what_is_less_urgent_or_large_is_left_to_the_store():

@@ -4,6 +4,7 @@ It is durable before it is handed over. What does not fit, is large or less urge
 it in its turn: nothing rests on this but time.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from watchkeeper.engine.pressure import LESSER_CLASS, weight
@@ -11,7 +12,7 @@ from watchkeeper.signals.signal import Delivery
 from watchkeeper.signals.turn import class_of
 
 HANDED_MAX: Final = 64  # deliveries, each smaller than `pressure.LARGE_BYTES`
-PIECE_WEIGHT_MAX: Final = 7  # of deliveries that are taken apart at a time, see `weight`; one that is heavier is alone
+PIECE_BYTES_MAX: Final = 12_288  # of deliveries that are taken apart at a time; one that is larger is alone
 
 
 class Handover:
@@ -69,7 +70,23 @@ class Handover:
     def take(self) -> tuple[Delivery, ...]:
         """The most urgent, and those of its rank that came next: one piece."""
         best = self.best()
-        found = [each for each in self._waiting.values() if each.priority == best][:PIECE_WEIGHT_MAX]
+        alike = [each for each in self._waiting.values() if each.priority == best]
+        found = tuple(next(pieces(alike), ()))
         for each in found:
             del self._waiting[each.id]
-        return tuple(found)
+        return found
+
+
+def pieces(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """In their order, each of one rank and of at most PIECE_BYTES_MAX, or one delivery."""
+    piece: list[Delivery] = []
+    size = 0
+    for each in deliveries:
+        more = len(each.body)
+        if piece and (size + more > PIECE_BYTES_MAX or each.priority != piece[0].priority):
+            yield piece
+            piece, size = [], 0
+        piece.append(each)
+        size += more
+    if piece:
+        yield piece

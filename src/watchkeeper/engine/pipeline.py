@@ -19,7 +19,7 @@ from the alerts and the last decisions, so it is worked out again at start.
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -28,7 +28,7 @@ from watchkeeper.correlate.alert import Alert, Mapped
 from watchkeeper.correlate.correlation import Changes, Correlation
 from watchkeeper.correlate.grouping import Merge
 from watchkeeper.correlate.timeline import EventKind
-from watchkeeper.engine.handover import PIECE_WEIGHT_MAX
+from watchkeeper.engine.handover import pieces as in_pieces
 from watchkeeper.engine.intake import Intake, SignalReader
 from watchkeeper.engine.judge import Judge
 from watchkeeper.engine.line import Line
@@ -51,7 +51,7 @@ OVERTAKES_MAX: Final = 16  # pieces that go before a batch of the line, before o
 BESIDE_MAX: Final = 8  # deliveries that are read at a time while alerts stand in line
 RELATED_AT_A_STRETCH: Final = 16  # signals before posts, effects and answers of the disk have the loop
 JUDGED_AT_A_STRETCH: Final = 4  # alerts between two looks
-IN_FLIGHT_MAX: Final = 8  # alerts under judgement, their commits on the way to the disk
+IN_FLIGHT_MAX: Final = 16  # alerts under judgement, their commits on the way to the disk
 LINE_MAX: Final = (
     1_024  # alerts that wait to be judged; from then on one piece is taken apart at a time, unless the next
 )
@@ -265,10 +265,14 @@ class Pipeline:
         """Piece by piece: while one is on its way to the disk the next is related. One, and then more as long as nothing
         more urgent than the next has come or stands in line.
         """
+        pieces = list(in_pieces(deliveries))
+        if len(pieces) == 1 and not len(self._line):  # the usual
+            await self._at_once(deliveries, self._from_the_line)
+            return
         writing: _Writing = []
         before = deliveries[0].priority
         try:
-            for number, piece in enumerate(_pieces(deliveries)):
+            for number, piece in enumerate(pieces):
                 if piece[0].priority != before:  # what is more urgent is judged before more is taken apart
                     writing = await self._all_kept(writing)
                 if self._intake.handover.goes_before(piece[0].priority, weight(len(piece[0].body))):
@@ -276,9 +280,6 @@ class Pipeline:
                 if number and self._is_enough(piece[0].priority):
                     break
                 related = await self._relate_each(piece)
-                if len(deliveries) == 1 and related:  # the usual, which needs no task of its own
-                    self._kept(related[0], await self._scribe.commit(related[0].commit))
-                    return
                 last: _Writing = [(each, asyncio.ensure_future(self._scribe.commit(each.commit))) for each in related]
                 await asyncio.sleep(0)  # it is on its way; posts and effects have the loop
                 await self._all_kept(writing)
@@ -295,14 +296,31 @@ class Pipeline:
         return []
 
     async def _overtake(self) -> None:
-        """One piece of the most urgent that was handed over is taken apart and judged at once. What is on its way to the
-        disk stays before it: the store writes in the order in which it is asked.
+        """One piece of the most urgent that was handed over is taken apart and judged, whatever else is under way."""
+        await self._at_once(self._intake.handover.take(), self._before_the_line)
+
+    async def _at_once(self, deliveries: Sequence[Delivery], judge: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+        """Takes apart and judges without waiting for the disk in between. The store writes in the order in which it is asked,
+        so no decision is durable without the alert that it is about, and nothing goes out before both are.
         """
-        related = await self._relate_each(self._intake.handover.take())
-        outcomes = await asyncio.gather(*(self._scribe.commit(each.commit) for each in related))
-        for each, outcome in zip(related, outcomes, strict=True):
-            self._kept(each, outcome)
-        identities = [identity for each in related for identity in each.changed]
+        related = await self._relate_each(deliveries)
+        writing: _Writing = [(each, asyncio.ensure_future(self._scribe.commit(each.commit))) for each in related]
+        try:
+            await asyncio.sleep(0)  # the store has been asked
+            for each in related:
+                for identity in each.changed:
+                    self._line_up(identity, since_at=each.delivery.received_at)
+            await judge([identity for each in related for identity in each.changed])
+            for each, outcome in writing:
+                self._durable(each, await outcome)
+        finally:
+            for _, outcome in writing:
+                outcome.cancel()
+
+    async def _from_the_line(self, identities: Sequence[str]) -> None:
+        await self._judge_some(len(identities))
+
+    async def _before_the_line(self, identities: Sequence[str]) -> None:
         for identity in identities:
             self._line.discard(identity)
         lanes: dict[str, deque[_Called]] = {}
@@ -333,6 +351,11 @@ class Pipeline:
         return found
 
     def _kept(self, related: "_Related", outcome: Committed | Refused) -> None:
+        self._durable(related, outcome)
+        for identity in related.changed:
+            self._line_up(identity, since_at=related.delivery.received_at)
+
+    def _durable(self, related: "_Related", outcome: Committed | Refused) -> None:
         delivery = related.delivery
         if not isinstance(outcome, Committed):
             # Only this task takes deliveries, so a refusal means that two workers share one store.
@@ -341,8 +364,6 @@ class Pipeline:
         self.taken += 1
         self._intake.pending = max(0, self._intake.pending - 1)
         self._wake(related.commit.bumps)
-        for identity in related.changed:
-            self._line_up(identity, since_at=delivery.received_at)
 
     def _is_enough(self, rank: int) -> bool:
         """Of taking apart, when the next has that rank: what stands in line is judged first."""
@@ -547,21 +568,6 @@ class _Related(NamedTuple):
 
 _Called = tuple[Alert, str, str]  # before the judge: the alert, why, and who asked
 _Writing = list[tuple[_Related, asyncio.Future[Committed | Refused]]]  # on the way to the disk
-
-
-def _pieces(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
-    """In their order, each of one rank and of at most PIECE_WEIGHT_MAX, or one delivery."""
-    piece: list[Delivery] = []
-    weighs = 0
-    for each in deliveries:
-        more = weight(len(each.body))
-        if piece and (weighs + more > PIECE_WEIGHT_MAX or each.priority != piece[0].priority):
-            yield piece
-            piece, weighs = [], 0
-        piece.append(each)
-        weighs += more
-    if piece:
-        yield piece
 
 
 def _waiting(delivery: Delivery, number: int = 0) -> Waiting:
