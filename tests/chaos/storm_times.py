@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-STAGES = ("accepted", "taken", "stored", "judged", "submitted", "admitted", "sent")
+STAGES = ("accepted", "taken", "judged", "submitted", "admitted", "sent")
 LONG_S = 0.010  # a turn of the loop that is worth a line
 
 
@@ -39,9 +39,8 @@ class Times:
 
     def watch(self, engine: Any, theatre: Any) -> None:
         pipeline, judge = engine.pipeline, engine.judge
-        read, line_up, judged, begin, opened = (
+        read, judged, begin, opened = (
             pipeline._reader.read,
-            pipeline._line_up,
             judge.alert,
             engine.begin,
             engine.open,
@@ -53,12 +52,6 @@ class Times:
             if len(parsed.signals) == 1:
                 self.mark("taken", parsed.signals[0].labels.get("service", ""))
             return parsed
-
-        def lined_up(identity: str, *more: Any, **named: Any) -> None:
-            line_up(identity, *more, **named)
-            alert = engine.correlation.alert(identity)
-            if alert is not None:
-                self.mark("stored", alert.labels.get("service", ""))
 
         def judges(alert: Any, *more: Any, **named: Any) -> Any:
             self.mark("judged", alert.labels.get("service", ""))
@@ -77,7 +70,7 @@ class Times:
             self.mark("sent", invocation.target.name if invocation.target is not None else "")
             return await perform(name, invocation, around)
 
-        pipeline._reader.read, pipeline._line_up, judge.alert = take, lined_up, judges
+        pipeline._reader.read, judge.alert = take, judges
         engine.begin, engine.open, theatre.perform = begins, opens, performs
         self._watch_writer(engine.store._writer)
         for name in ("_next", "_take", "_stale", "_judge_next"):
