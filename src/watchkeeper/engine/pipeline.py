@@ -307,6 +307,9 @@ class Pipeline:
         writing: _Writing = [(each, asyncio.ensure_future(self._scribe.commit(each.commit))) for each in related]
         try:
             await asyncio.sleep(0)  # the store has been asked
+            for _, outcome in writing:
+                if outcome.done():
+                    outcome.result()  # one that it would not take ends this here, before anything is decided of it
             for each in related:
                 for identity in each.changed:
                     self._line_up(identity, since_at=each.delivery.received_at)
