@@ -194,6 +194,8 @@ def home(
     runbook: str = RUNBOOK,
     target: str = "{within: {system: shop}}",
     needs: str = "",
+    autonomy: str = "{ceiling: auto}",
+    response: str = "automated",
 ) -> Compiled:
     scenario = f"""
 apiVersion: watchkeeper.dev/v1
@@ -208,9 +210,11 @@ spec:
         ENTITY.replace("NAME", name).replace("KIND", "Component")
         for name in ("web", "find", "db", "pay-1", "pay-2", "pay-3", "pay-4")
     )
-    rule = RULE.replace("TARGET", target) + (f"  when: ['{when}']\n" if when and not when.startswith(" ") else when)
+    rule = RULE.replace("TARGET", target).replace("{ceiling: auto}", autonomy) + (
+        f"  when: ['{when}']\n" if when and not when.startswith(" ") else when
+    )
     files = {
-        "watchkeeper.yaml": SETTINGS,
+        "watchkeeper.yaml": SETTINGS.replace("{default: automated}", f"{{default: {response}}}"),
         "catalog/all.yaml": catalog,
         "slos/web.yaml": SLO,
         "calendars/calendars.yaml": CALENDARS,
@@ -266,6 +270,26 @@ def test_a_rule_that_holds_on_unknown_holds_when_what_it_needs_is_too_old_or_was
     when = "  when: [metrics.uptime < 0.9]\n  unknown: hold\n"
     expect = "{verdict: hold, findings: {corroboration: hold}, effects: []}"
     met(f"situation: {{metrics: {{web: {metrics}}}}}", expect, when=when)
+
+
+CASES = "{ceiling: observe, when: [{if: metrics.uptime < 0.999, ceiling: auto}]}"
+
+
+@pytest.mark.parametrize(
+    ("uptime", "response", "expect"),
+    [
+        ("99%", "automated", ACTS),
+        ("99%", "manual review", "{verdict: ask, ladder: {binds: ceiling, ceiling: approve}, reason: metrics.uptime}"),
+        ("99.9%", "automated", "{verdict: observe, ladder: {ceiling: observe}}"),
+        ("99.9%", "manual review", "{verdict: observe, ladder: {ceiling: observe}}"),
+        ("unknown", "automated", "{verdict: observe, ladder: {ceiling: observe}}"),
+    ],
+)
+def test_a_ceiling_that_depends_on_a_metric_is_bound_by_its_response_class_too(
+    uptime: str, response: str, expect: str
+) -> None:
+    given = f"situation: {{metrics: {{web: {{uptime: {uptime}}}}}}}"
+    met(given, expect, autonomy=CASES, response=response)
 
 
 def test_the_services_own_probes_say_so_where_nothing_is_given() -> None:
