@@ -62,6 +62,7 @@ class _Source:
         self.events: Counter[str] = Counter()
         self.other: dict[str, None] = {}
         self.not_kept = 0
+        self.full = False  # until the next sweep
         self.distrusted = 0
 
 
@@ -149,8 +150,10 @@ class Recorders:
     def _alert(self, source: _Source, name: str, fingerprint: str) -> Muted | None:
         found = source.muted.get(fingerprint)
         if found is None and len(source.muted) >= MUTED_MAX:
-            source.muted = {each: kept for each, kept in source.muted.items() if kept.reasons}
-            if len(source.muted) >= MUTED_MAX:
+            if not source.full:  # what is only known to have been let go makes room, once: nothing of it comes after
+                source.muted = {each: kept for each, kept in source.muted.items() if kept.reasons}
+                source.full = len(source.muted) >= MUTED_MAX
+            if source.full:
                 source.not_kept += 1
                 return None
         return found or Muted(id=f"{name}/{fingerprint}", source=name, fingerprint=fingerprint)
@@ -242,6 +245,7 @@ class Recorders:
             drops += [Drop(kind="silence", id=f"{name}/{each}") for each in source.silences]
             drops.append(Drop(kind="recorder", id=name))
         for name, source in self._sources.items():
+            source.full = False
             old = [each for each in source.muted.values() if self._long_over(name, each, now)]
             for each in old:
                 del source.muted[each.fingerprint]
