@@ -656,6 +656,22 @@ def test_the_node_plays_the_scenarios_of_its_active_configuration_and_keeps_how_
     assert "No scenarios with of none." in wk(node.home, "test", "--node", "none").out
 
 
+def test_people_are_told_and_an_alert_is_judged_afresh_on_request(node: Up) -> None:
+    home = node.home
+    fire(node, "web", "Helped")
+    alert = until(
+        lambda: next((each for each in wk(home, "alerts", "--json").json if each["name"] == "Helped"), None), "an alert"
+    )
+    told = wk(home, "incidents", "escalate", alert["incident"], "--comment", "the pool is empty")
+    assert told.code == 0, told.err
+    assert told.out.startswith("Escalated ")
+    assert "the pool is empty" in wk(home, "trail", alert["incident"]).out
+    judged = wk(home, "alerts", "judge", alert["id"])
+    assert judged.code == 0, judged.err
+    assert "is judged afresh" in judged.out
+    assert wk(home, "alerts", "judge", "alr_none").code != 0
+
+
 def test_every_listing_has_json_and_a_limit(node: Up) -> None:
     home = node.home
     for verb in (

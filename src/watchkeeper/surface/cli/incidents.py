@@ -170,6 +170,17 @@ def comment(identity: str, text: str, /, *, json: bool = False) -> int:
     return _mark(identity, "comment", text, "Commented on", json=json)
 
 
+def escalate(identity: str, /, *, comment: str = "", json: bool = False) -> int:
+    """Tell people at once, whatever automation does.
+
+    Parameters
+    ----------
+    comment
+        What they should know.
+    """
+    return _mark(identity, "escalate", comment, "Escalated", json=json)
+
+
 def resolve(identity: str, /, *, comment: str = "", json: bool = False) -> int:
     """Say that it is over."""
     return _mark(identity, "resolve", comment, "Resolved", json=json)
@@ -178,6 +189,18 @@ def resolve(identity: str, /, *, comment: str = "", json: bool = False) -> int:
 def close(identity: str, /, *, comment: str = "", json: bool = False) -> int:
     """Close it."""
     return _mark(identity, "close", comment, "Closed", json=json)
+
+
+def judge(identity: str, /, *, json: bool = False) -> int:
+    """Have an alert judged afresh, now."""
+    client = here().client()
+    full = whole(client, "/alerts", identity, "alert")
+    found = client.post(f"/alerts/{segment(full)}/judge", {})
+    if json:
+        as_json(found)
+        return Exit.DONE
+    wrapped(f"{short(full)} is judged afresh: wk decisions --limit 1 shows what came of it.")
+    return Exit.DONE
 
 
 def _mark(identity: str, verb: str, text: str, told: str, *, json: bool) -> int:

@@ -132,9 +132,11 @@ VERBS: Final[tuple[Verb, ...]] = (
     _verb("bench", "bench:bench", "What this machine does, measured and proven.", "Record"),
     _verb("completion", "completion:completion", "Completion for bash, zsh or fish.", "Record"),
     # Sub-verbs, in the order of their verbs.
+    _verb("alerts judge", "incidents:judge", "Have an alert judged afresh, now.", "Look"),
     _verb("incidents show", "incidents:show", "One incident: state, times, alerts, decisions, runs.", "Look"),
     _verb("incidents acknowledge", "incidents:acknowledge", "Say that a person looks at it.", "Look"),
     _verb("incidents comment", "incidents:comment", "Add a comment.", "Look"),
+    _verb("incidents escalate", "incidents:escalate", "Tell people at once.", "Look"),
     _verb("incidents resolve", "incidents:resolve", "Say that it is over.", "Look"),
     _verb("incidents close", "incidents:close", "Close it.", "Look"),
     _verb("decisions list", "look:decisions", "What it decided, newest first.", "Look"),
