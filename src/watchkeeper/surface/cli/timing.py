@@ -1,5 +1,7 @@
 """Over time: latencies of the pipeline, what comes in, how repairs end, how long incidents take, how much is up."""
 
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Any, Final
 
 from watchkeeper.learn.timing import length_text
@@ -18,6 +20,7 @@ STAGES: Final = {
     "commit": "one write",
 }
 BY: Final = {60_000: "minute", 3_600_000: "hour", 21_600_000: "6 hours"}
+FOLDED_FROM: Final = 3  # rows in a row that say the same stand as one
 NONE: Final = "-"
 UNKNOWN: Final = "?"
 
@@ -69,10 +72,22 @@ def _stage(found: dict[str, Any], stage: str, *, json: bool) -> int:
             Column(name="p99", right=True),
             Column(name="longest", right=True),
         ),
-        [(at(each["at"]), *_row(each)) for each in one["points"]],
+        folded([(at(each["at"]), *_row(each)) for each in one["points"]]),
     )
     wrapped(f"{NONE}: nothing was measured. {UNKNOWN}: the node did not run, so nobody knows.")
     return Exit.DONE
+
+
+def folded(rows: Iterable[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """Rows in a row that say the same of FOLDED_FROM times or more are one, from the first time to the last."""
+    found: list[tuple[object, ...]] = []
+    for _, same in groupby(rows, key=lambda row: row[1:]):
+        alike = list(same)
+        if len(alike) < FOLDED_FROM:
+            found += alike
+        else:
+            found.append((f"{alike[0][0]} to {alike[-1][0]}", *alike[0][1:]))
+    return found
 
 
 def _row(point: dict[str, Any]) -> tuple[str, str, str, str]:
@@ -100,10 +115,10 @@ def traffic(*, window: str = "1h", json: bool = False) -> int:
     names = list(found["what"])
     table(
         (Column(name=BY.get(found["every_ms"], "from")), *(Column(name=name, right=True) for name in names)),
-        [
+        folded(
             (at(each["at"]), *(f"{each['counts'].get(name, 0):,}" if each["watched"] else UNKNOWN for name in names))
             for each in found["points"]
-        ],
+        ),
     )
     wrapped(
         f"{found['total']:,} signals over the last {window}, at most {found['peak']:,} at once. "
@@ -135,7 +150,7 @@ def trend(service: str = "", /, *, days: int = 30, json: bool = False) -> int:
     runs = () if service else ("repairs", "verified")
     table(
         (Column(name="day"), *(Column(name=name, right=True) for name in (*runs, *names))),
-        [
+        folded(
             (
                 each["day"],
                 *(() if service else _repairs(each)),
@@ -144,7 +159,7 @@ def trend(service: str = "", /, *, days: int = 30, json: bool = False) -> int:
                 percent(each["uptime_ppm"]) or UNKNOWN,
             )
             for each in found["items"]
-        ],
+        ),
     )
     wrapped(f"Days are UTC. {NONE}: nothing was measured. {UNKNOWN}: nobody knows.")
     return Exit.DONE
