@@ -26,7 +26,16 @@ QUIET: Final = ("signals", "at", "mode")
 
 @cache
 def page() -> str:
+    """What the engine would log of made-up nights is no news; whoever logs beside this goes on as before."""
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        return _page()
+    finally:
+        structlog.configure(**before)
+
+
+def _page() -> str:
     contents = "\n".join(f"- [{title}](#{_anchor(title)})" for title in TOPICS.values())
     return "\n".join([contents, "", *(_topic(name, title) for name, title in TOPICS.items())])
 
