@@ -114,3 +114,9 @@ def test_the_condition_of_a_step_is_told_as_written_and_the_list_is_bounded():
     found = foresee(plan(*many, targets=(target(),)), target())
     assert len(found) == STEPS_FORESEEN_MAX
     assert found[0].when == "params.go"
+
+
+def test_an_expression_over_an_earlier_step_is_decided_later_even_where_it_would_have_an_answer_now():
+    guess = Look("has(steps.look) ? 1 : 2", lambda b: 2, (("steps", "look"),))
+    ((_, _, _, arguments, later),) = lines(plan(act("x", {"n": text(guess)}), targets=(target(),)), target())
+    assert (arguments, later) == ({"n": "${has(steps.look) ? 1 : 2}"}, ("n",))
