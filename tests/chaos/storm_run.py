@@ -33,7 +33,7 @@ from storm_times import Times, share  # noqa: E402
 from watchkeeper import bootstrap  # noqa: E402
 from watchkeeper.adapters.sqlite import SqliteStore  # noqa: E402
 from watchkeeper.engine.clock import SystemClock  # noqa: E402
-from watchkeeper.engine.pipeline import LINE_FULL  # noqa: E402
+from watchkeeper.engine.pipeline import LINE_MAX  # noqa: E402
 from watchkeeper.engine.records import RunRecord  # noqa: E402
 from watchkeeper.errors import Unavailable  # noqa: E402
 from watchkeeper.surface.garbage import Garbage  # noqa: E402
@@ -170,7 +170,7 @@ async def played(folder: Path, count: int, services: int, seed: int, fresh: int,
         failures.append(
             f"the critical transaction's runs were number {places}; {len(beside)} of {len(came)} fresh ones ran"
         )
-    if line_most > LINE_FULL + 2 * BATCH + services:
+    if line_most > LINE_MAX + 2 * BATCH + services:
         failures.append(f"{line_most} alerts stood in line")
     if (peak - before) * 1024 / count > GROWTH_KIB_MAX:
         failures.append(f"memory grew by {(peak - before) * 1024 / count:.1f} KiB an alert")

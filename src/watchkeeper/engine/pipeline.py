@@ -52,10 +52,7 @@ BESIDE_MAX: Final = 8  # deliveries that are read at a time while alerts stand i
 RELATED_AT_A_STRETCH: Final = 16  # signals before posts, effects and answers of the disk have the loop
 JUDGED_AT_A_STRETCH: Final = 4  # alerts between two looks
 IN_FLIGHT_MAX: Final = 16  # alerts under judgement, their commits on the way to the disk
-LINE_MAX: Final = (
-    1_024  # alerts that wait to be judged; from then on one piece is taken apart at a time, unless the next
-)
-LINE_FULL: Final = 4_096  # ..may hold something more urgent than all of them; from then on none but that one piece
+LINE_MAX: Final = 4_096  # alerts that wait to be judged; from then on one piece a turn is taken apart
 FAILURES_MAX: Final = 3  # of the pipeline on one delivery, before it becomes a dead letter (SEMANTICS 8)
 IDLE_S: Final = 0.5
 STALE_EVERY_MS: Final = 1_000
@@ -371,7 +368,7 @@ class Pipeline:
     def _is_enough(self, rank: int) -> bool:
         """Of taking apart, when the next has that rank: what stands in line is judged first."""
         best, length = self._line.best(), len(self._line)
-        return best is not None and (best < rank or length >= LINE_FULL or (length >= LINE_MAX and best == rank))
+        return best is not None and (best < rank or length >= LINE_MAX)
 
     def _more_urgent_came(self) -> bool:
         """Than any that stands in line."""
