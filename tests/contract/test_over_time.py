@@ -78,6 +78,27 @@ async def test_a_repair_is_timed_stage_by_stage_and_prometheus_reads_the_same():
         assert 'watchkeeper_stage_seconds_bucket{le="+Inf",stage="step"} 2.0' in text
 
 
+async def test_a_restart_keeps_what_was_timed_and_does_not_know_the_time_between():
+    async with served(FAST) as node:
+        await granted(node)
+        await told(node, "Down")
+        await node.until(lambda: ended(node))
+        await node.engine.measuring.write()
+        before = await asked(node, "/latency?window=24h")
+        store = node.store
+    again = Served(FAST, store)
+    again.tokens = node.tokens
+    await again.start()
+    try:
+        after = await asked(again, "/latency?window=24h")
+        counts = [{one["stage"]: one["whole"]["count"] for one in found["stages"]} for found in (before, after)]
+        kept = ("intake", "decided", "effect", "step")
+        assert [counts[0][stage] for stage in kept] == [counts[1][stage] for stage in kept] == [1, 1, 1, 2]
+        assert again.engine.scribe.timing.totals.get("decided") is None  # /metrics counts since the process began
+    finally:
+        await again.engine.stop()
+
+
 async def test_signals_are_told_apart_by_what_they_were():
     async with served() as node:
         await told(node, "Down", "Seen")
