@@ -9,7 +9,7 @@ from watchkeeper.surface.console import words
 from watchkeeper.surface.console.visit import Visit
 
 THINGS_MAX: Final = 400
-ASK_MAX: Final = 12
+ASK_MAX: Final = 15
 PLACES: Final = (
     ("Now", "/", "radar"),
     ("Incidents", "/incidents", "siren"),
@@ -22,6 +22,7 @@ PLACES: Final = (
     ("Scenarios", "/scenarios", "flag"),
     ("Reviews", "/reviews", "thumbs-up"),
     ("Freezes and holds", "/limits", "calendar-clock"),
+    ("Calendar of freezes and holds", "/limits/calendar", "calendar-clock"),
     ("Ledger", "/ledger", "link"),
     ("Dead letters", "/dead-letters", "inbox"),
     ("Sources", "/sources", "radio"),
@@ -36,10 +37,13 @@ ASKED: Final = (
     "wk runs",
     "wk hold set --scope service=NAME --for 1h",
     "wk freeze set --scope environment=NAME --for 8h",
+    "wk freeze status --at 2026-12-24T12:00:00Z",
     "wk stop",
     "wk plan",
     "wk apply",
     "wk test --node",
+    "wk latency",
+    "wk sources",
     "wk ledger verify",
 )
 

@@ -206,7 +206,7 @@ palette.addEventListener("click", (event) => { if (event.target === palette) pal
 $("#find").addEventListener("click", jump);
 
 // Keys. Single letters never fire inside fields and can be turned off; none has an effect without a dialog.
-const places = {n: "/", i: "/incidents", a: "/approvals", r: "/runs", d: "/decisions", s: "/services", l: "/ledger"};
+const places = {n: "/", i: "/incidents", a: "/approvals", r: "/runs", d: "/decisions", s: "/services", l: "/ledger", f: "/limits", c: "/limits/calendar", m: "/measures"};
 let before = "";
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") { event.preventDefault(); jump(); return; }
