@@ -301,6 +301,14 @@ def test_status_of_a_calendar_that_cannot_be_read_is_not_known() -> None:
         assert found.sentence == "Not known: calendar cab: gone. What it covers is held until it can be read."
         (view,) = stage.on.calendars.views()
         assert (view["state"], view["why"], view["source"]) == ("unreadable", "gone", "https://calendar.example")
+        now = stage.clock.now()
+        await stage.on.limits.freeze(ALICE, Scope(), now, now + timedelta(hours=5), "by hand")
+        sure = await CalendarReader(stage.on).status(None, Scope())
+        assert (sure.state, sure.until_at) == ("closed", now + timedelta(hours=5))
+        assert sure.sentence.startswith("Closed until "), "what is known to be closed is said to be"
+        assert sure.sentence.endswith(
+            "Beyond that it is not known: calendar cab: gone. What it covers is held until it can be read."
+        )
 
     stage = Reachable(remote("when_unreadable: hold"))
     stage.answer = Unavailable("gone")

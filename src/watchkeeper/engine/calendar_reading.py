@@ -124,14 +124,16 @@ def _answer(at: Instant, now: Instant, windows: Iterable[Window], unread: dict[s
             until_at = each.until_at
     after_at = until_at or at
     following = next((each for each in found if each.from_at > after_at), None)
-    if unread:
-        state = "unknown"
-        why = "; ".join(f"calendar {name}: {clipped(why)}" for name, why in sorted(unread.items()))
-        sentence = f"Not known: {why}. What it covers is held until it can be read."
-    elif closed and until_at is not None:
+    unreadable = "; ".join(f"calendar {name}: {clipped(why)}" for name, why in sorted(unread.items()))
+    if closed and until_at is not None:
         state = "closed"
         others = f" and {count_of(len(closed) - 1, 'more window')}" if len(closed) > 1 else ""
         sentence = f"Closed until {when(until_at, now)}: {clipped(closed[0].reason)} ({closed[0].id}){others}."
+        if unreadable:
+            sentence += f" Beyond that it is not known: {unreadable}. What it covers is held until it can be read."
+    elif unreadable:
+        state = "unknown"
+        sentence = f"Not known: {unreadable}. What it covers is held until it can be read."
     else:
         state = "open"
         then = (
