@@ -326,7 +326,10 @@ class Pipeline:
         lanes: dict[str, deque[_Called]] = {}
         for called in self._called(identities):
             lanes.setdefault(self._lane(called[0]), deque()).append(called)
-        await asyncio.gather(*(self._in_turn(lane) for lane in lanes.values()))
+        if len(lanes) == 1:  # the usual: now, and not a pass of the loop later
+            await self._in_turn(next(iter(lanes.values())))
+        else:
+            await asyncio.gather(*(self._in_turn(lane) for lane in lanes.values()))
 
     async def _relate_each(self, deliveries: Iterable[Delivery]) -> list["_Related"]:
         found: list[_Related] = []
