@@ -88,6 +88,29 @@ def test_of_two_probes_the_one_that_is_unwell_counts_whichever_looked_last() -> 
     play(scene, Stage(house(runbooks={"mend": NEEDS}, catalog=catalog, settings=PROBED.replace(PROBE, page))))
 
 
+def test_a_probe_that_never_saw_anything_keeps_the_health_unknown_at_a_start_too() -> None:
+    slow = PROBE.replace("every: 1s", "every: 60s").rstrip().removesuffix("]") + (
+        """,
+             {name: db-page, http: "http://127.0.0.1/db-page", every: 60s, failures: 2, entity: db, severity: minor}]
+"""
+    )
+
+    async def scene(stage: Stage) -> None:
+        stage.theatre.status["db-page"] = 0
+        await stage.passes(5)
+        await stage.fire("Down", "web")
+        (held,) = await stage.decided(rule="shop/down")
+        assert held.verdict == "hold"
+        stage.clock.skew_ms += 70_000  # held proposals are due again, and what `db-up` saw is fresh
+        await stage.crash()
+        await stage.passes(1)
+        assert set(await stage.verdicts(rule="shop/down")) == {"hold"}
+        assert stage.theatre.sent == []
+
+    catalog = "---".join((component("web"), component("cart"), DB))
+    play(scene, Stage(house(runbooks={"mend": NEEDS}, catalog=catalog, settings=PROBED.replace(PROBE, slow))))
+
+
 @pytest.mark.parametrize(("blind_s", "verdict"), [(2.0, "act"), (4.2, "hold")])
 def test_a_look_counts_for_three_turns_of_its_probe_and_no_longer(blind_s: float, verdict: str) -> None:
     async def scene(stage: Stage) -> None:

@@ -246,6 +246,7 @@ class Engine:
         await self.sessions.load()
         await self.standings.load(self.taken.all)
         await self.taken.load()
+        self.watching.expect()
         await self.breakers.load()
         await self.measuring.load()
         await self.objectives.load()

@@ -92,14 +92,18 @@ class Watching:
     def configure(self) -> None:
         """Take up the probes of the active configuration; those that left it stop."""
         wanted = {poll.name: poll for poll in self._world.configuration.settings.polls}
-        catalog = self._world.configuration.catalog
-        named = ((by_alias(catalog, poll.entity), poll.name) for poll in wanted.values())
-        self._world.health.watch((entity.ref, probe) for entity, probe in named if entity is not None)
+        self.expect()
         for task in self._polls.values():
             task.cancel()
         self._polls = {
             name: asyncio.create_task(self._poll(poll), name=f"probe {name}") for name, poll in wanted.items()
         }
+
+    def expect(self) -> None:
+        """Whose word on health counts: until each has looked, what it looks at is not known to be well."""
+        settings, catalog = self._world.configuration.settings, self._world.configuration.catalog
+        named = ((by_alias(catalog, poll.entity), poll.name) for poll in settings.polls)
+        self._world.health.watch((entity.ref, probe) for entity, probe in named if entity is not None)
 
     def _beat(self, signal: Signal) -> tuple[Put, ...]:
         """A beat arrived (called by the pipeline, in its commit)."""
