@@ -12,10 +12,11 @@ from stage import ALICE, BOB, Stage, component, house, play, rule, runbook
 
 from watchkeeper.decide.replay_test import pack, unpack
 from watchkeeper.engine.answer import No
-from watchkeeper.engine.records import Activation
+from watchkeeper.engine.records import Activation, Feedback, put
 from watchkeeper.engine.replay_tests import Written, failing
 from watchkeeper.errors import Malformed
 from watchkeeper.ledger.entry import read as read_entry
+from watchkeeper.ports import Commit
 
 ACTS = "shop/down would act again: shop/mend on component:default/web"
 
@@ -178,6 +179,21 @@ def test_the_next_version_must_not_do_what_was_called_harmful_unless_somebody_sa
     play(scene)
 
 
+def test_praise_does_not_bury_a_report_of_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stage: Stage) -> None:
+        identity = await harmed(stage)
+        for number in range(3):
+            said = Feedback(
+                id=f"fbk_{number}", run="", decision="dec_other", rule="shop/down", by=f"p{number}",
+                at=stage.clock.now(), says="helpful", text="",
+            )  # fmt: skip
+            await stage.store.commit(Commit(at=said.at, puts=(put(said),)))
+        assert [each.decision for each in await stage.on.changes.harms()] == [identity]
+
+    monkeypatch.setattr("watchkeeper.engine.replay_tests.REPORTS_MAX", 2)
+    play(scene)
+
+
 def test_a_version_that_no_longer_does_it_goes_into_force_and_a_test_in_a_file_binds_for_good() -> None:
     async def scene(stage: Stage) -> None:
         found = await written(stage)
@@ -198,7 +214,9 @@ def test_an_altered_record_fails_and_says_so() -> None:
         found = await written(stage)
         test = with_test(found).replays[0]
         assert pack(unpack(test.record)) == test.record
-        for record in ("no base64!", test.record[:-40], base64.b64encode(zlib.compress(b"{}")).decode()):
+        deep = b'{"format":1,"record":{"decision":{"arguments":{"a":' + b"[" * 100_000
+        bodies = [base64.b64encode(zlib.compress(body)).decode() for body in (b"{}", deep)]
+        for record in ("no base64!", test.record[:-40], *bodies):
             with pytest.raises(Malformed, match="record"):
                 unpack(record)
             broken = msgspec.structs.replace(with_test(found), replays=(msgspec.structs.replace(test, record=record),))

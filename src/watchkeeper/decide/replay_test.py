@@ -45,7 +45,7 @@ def unpack(text: str) -> Kept:
         if inflate.unconsumed_tail or not inflate.eof:
             raise Malformed("record", "is cut short, or too large")
         found = msgspec.json.decode(body, type=Kept)
-    except (binascii.Error, zlib.error, msgspec.MsgspecError, ValueError) as broken:
+    except (binascii.Error, zlib.error, msgspec.MsgspecError, ValueError, RecursionError) as broken:
         raise Malformed("record", f"is not what 'wk decisions test' wrote ({broken}): write it again") from broken
     if found.format != FORMAT:
         raise Malformed("record", f"is of format {found.format}, this release reads {FORMAT}: write it again")

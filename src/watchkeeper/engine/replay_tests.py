@@ -153,16 +153,25 @@ class ReplayTests:
         """What was called harmful since the active configuration came into force: the next one must not do it again."""
         active = await self._store.find("activation", limit=1)
         since = read(active.items[0], Activation).at if active.items else None
-        page = await self._store.find("feedback", {}, limit=REPORTS_MAX)
-        reports = [read(row, Feedback) for row in page.items]
         found: dict[str, ReplayTest] = {}
-        for each in reports:
-            if each.says != "harmful" or each.decision in found or (since is not None and each.at <= since):
-                continue
-            test = await self.of(each.decision)
+        for decision in await self._called_harmful(since):
+            test = await self.of(decision)
             if isinstance(test, ReplayTest):
-                found[each.decision] = test
+                found[decision] = test
         return tuple(found.values())
+
+    async def _called_harmful(self, since: Instant | None) -> tuple[str, ...]:
+        """Decisions, the newest report first, at most REPORTS_MAX: however much praise came after them."""
+        found: dict[str, None] = {}
+        after: str | None = None
+        while True:
+            page = await self._store.find("feedback", {}, after=after, limit=REPORTS_MAX)
+            reports = [read(row, Feedback) for row in page.items]
+            fresh = [each for each in reports if since is None or each.at > since]
+            found.update((each.decision, None) for each in fresh if each.says == "harmful")
+            after = page.next
+            if after is None or len(fresh) < len(reports) or len(found) >= REPORTS_MAX:
+                return tuple(found)[:REPORTS_MAX]
 
 
 def failing(configuration: Configuration, harms: Iterable[ReplayTest] = ()) -> tuple[Failing, ...]:
