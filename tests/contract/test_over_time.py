@@ -2,6 +2,7 @@
 nobody saw.
 """
 
+import asyncio
 import json
 from collections.abc import Iterator
 
@@ -165,6 +166,26 @@ async def test_an_ended_run_is_counted_once_and_an_open_one_when_it_ends(monkeyp
         record = read((await node.store.find("run")).items[0], RunRecord)
         await node.store.commit(Commit(at=at, puts=(put(replace(record, id="run_2", at=at)),)))
         assert (await Trends(node.engine).trend(2)).items[0].runs is None
+
+
+async def test_two_that_ask_at_the_same_time_count_a_run_once(monkeypatch):
+    async with served(FAST) as node:
+        await granted(node)
+        await told(node, "Down")
+        await node.until(lambda: ended(node))
+        find = node.store.find
+
+        async def as_a_disk_does(*words, **more):
+            await asyncio.sleep(0)  # others come between
+            return await find(*words, **more)
+
+        monkeypatch.setattr(node.store, "find", as_a_disk_does)
+        monkeypatch.setattr("watchkeeper.engine.trending.PAGE", 1)
+        record = read((await node.store.find("run")).items[0], RunRecord)
+        await node.store.commit(Commit(at=node.clock.now(), puts=(put(replace(record, id="run_2")),)))
+        trends = Trends(node.engine)
+        found = await asyncio.gather(*(trends.trend(days) for days in (1, 2, 3)))
+        assert [each.items[-1].runs for each in found] == [{"succeeded": 2}] * 3
 
 
 @pytest.fixture(scope="module")

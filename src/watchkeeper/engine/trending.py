@@ -4,6 +4,7 @@ Worked out of what is stored, so a start changes nothing. Days are UTC. What was
 nobody looked far enough back at the runs says so. An ended run never changes: it is counted once.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
@@ -71,6 +72,7 @@ class Trend(Struct, frozen=True, kw_only=True):
 class Trends:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._turn = asyncio.Lock()  # two that count at a time would count a run twice
         self._position = 0  # of the newest run that was looked at
         self._since: str | None = None  # the oldest day of which all ends are counted; None: of all
         self._open: dict[str, None] = {}
@@ -91,7 +93,8 @@ class Trends:
         kept = self._kept.get((days, ref))
         if kept is not None and at_ms - kept[0] < FRESH_MS:
             return kept[1]
-        await self._count()
+        async with self._turn:
+            await self._count()
         found = self._worked_out(days, ref)
         self._kept = {key: one for key, one in self._kept.items() if at_ms - one[0] < FRESH_MS}
         self._kept[days, ref] = (at_ms, found)
