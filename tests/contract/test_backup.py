@@ -8,6 +8,7 @@ import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import apsw
 import pytest
 from starlette.requests import ClientDisconnect
 
@@ -229,6 +230,20 @@ async def test_nothing_is_restored_over_a_running_node(home):
     with pytest.raises(Unavailable, match="owns it"):
         await restore(state, source)
     assert await words(store) == {"first", "second", "third"}
+    await store.close()
+
+
+@pytest.mark.parametrize("damage", ["UPDATE tree SET frontier = x'00'", "UPDATE tree SET size = -1"])
+async def test_a_store_whose_tree_is_damaged_is_replaced_and_its_epoch_counts(home, damage):
+    state, source = home
+    await restore(state, source)
+    connection = apsw.Connection(str(state / "watchkeeper.db"))
+    connection.execute(damage)
+    connection.close()
+    assert swap.epoch_before(state) == 1
+    await restore(state, source)
+    store = SqliteStore.open(state)
+    assert (await store.versions())["epoch"] == 2
     await store.close()
 
 

@@ -85,6 +85,16 @@ def frontier_of(database: Path) -> tuple[Frontier, int]:
     return unpacked(*found), epoch
 
 
+def epoch_of(database: Path) -> int:
+    """Of a database whose tree may be damaged. Raises apsw.Error where not even that can be read."""
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        found = connection.execute("SELECT number FROM version WHERE key = 'epoch' AND typeof(number) = 'integer'").get
+    finally:
+        connection.close()
+    return int(found or 0)
+
+
 def part_of(path: Path) -> Part:
     sha256, size = hashlib.sha256(), 0
     with path.open("rb") as file:

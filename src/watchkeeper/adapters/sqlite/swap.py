@@ -142,7 +142,7 @@ def epoch_before(state: Path) -> int:
     found = [0]
     with suppress(apsw.Error, IndexError):
         if (state / DATABASE).exists():
-            found.append(archive.frontier_of(state / DATABASE)[1])
+            found.append(archive.epoch_of(state / DATABASE))
     for path in state.glob(f"{ASIDE}*/{SWAP}"):
         with suppress(OSError, msgspec.MsgspecError):
             found.append(msgspec.json.decode(path.read_bytes(), type=Swap).epoch)
