@@ -12,11 +12,13 @@ import pytest
 from served import HOME, RULE, RUNBOOK, Served, alerts, configuration
 from watchkeeper.adapters.player import ChildPlayer
 from watchkeeper.approve.people import Actor, Grant
+from watchkeeper.engine.answer import No
 from watchkeeper.engine.player import Result
 from watchkeeper.engine.sessions import SESSION_MS
 from watchkeeper.surface.api.app import create_app
 from watchkeeper.surface.api.asgi import Front
 from watchkeeper.surface.api.hooks import Hooks
+from watchkeeper.surface.api.node import COOKIE
 from watchkeeper.surface.console.app import PAGES, Console
 from watchkeeper.values import after_ms
 
@@ -209,6 +211,31 @@ async def test_the_cookie_is_kept_from_scripts_and_other_sites_and_ends_with_its
         identities = found.node.engine.identities
         for token in list(identities.tokens.values()):
             await identities.revoke(ADMIN, token.id, "lost")
+        assert (await found.client.get("/")).headers["location"] == "/sign-in"
+
+
+async def test_a_person_whom_something_else_vouched_for_is_signed_in_without_a_token_and_out_with_their_identity():
+    """What an identity provider needs: the session stands for the person, with the roles that they have at each request."""
+    async with browser() as found:
+        identities, sessions = found.node.engine.identities, found.node.engine.sessions
+        added = await identities.add(ADMIN, "oidc:eve", ("operator",))
+        machine = await identities.add(ADMIN, "pipeline", ("operator",), human=False)
+        assert not isinstance(added, No)
+        assert not isinstance(machine, No)
+        refused = await sessions.begin_as(machine.id, "the provider")
+        assert isinstance(refused, No)
+        assert refused.detail.startswith("the provider vouches for somebody who is no person of this node")
+
+        begun = await sessions.begin_as(added.id, "the provider")
+        assert not isinstance(begun, No)
+        found.client.cookies = {COOKIE: begun[1]}
+        whoami = (await found.client.get("/api/v1/whoami")).json()
+        assert (whoami["name"], whoami["channel"]) == ("oidc:eve", "session")
+        assert "operator" in whoami["roles"]
+        assert "admin" not in whoami["roles"]
+        assert (begun[0].token, begun[0].identity, begun[0].way) == ("", added.id, "the provider")
+
+        assert not isinstance(await identities.remove(ADMIN, added.id, "left"), No)
         assert (await found.client.get("/")).headers["location"] == "/sign-in"
 
 

@@ -47,7 +47,7 @@ class Token(Struct, frozen=True, kw_only=True):
 
 class Session(Struct, frozen=True, kw_only=True):
     """A browser that signed in. `id` is the public half of its cookie's text, `sha256` of the whole; `token` the id of
-    the token that it stands for.
+    the token that it stands for, or `identity` that of the person, whom `way` (an identity provider, say) vouched for.
     """
 
     id: str
@@ -56,6 +56,8 @@ class Session(Struct, frozen=True, kw_only=True):
     name: str
     at: Instant
     until_at: Instant
+    identity: str = ""
+    way: str = "token"
 
 
 class Actor(Struct, frozen=True, kw_only=True):

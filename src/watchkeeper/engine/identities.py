@@ -105,6 +105,19 @@ class Identities:
             channel="token",
         )
 
+    def person(self, identity_id: str) -> Actor | None:
+        """A human being whose identity is established without a token; None when it was removed, or is a machine's."""
+        identity = self.identities.get(identity_id)
+        if identity is None or not identity.human:
+            return None
+        return Actor(
+            name=identity.name,
+            roles=including(identity.roles),
+            groups=identity.groups,
+            identity=identity.id,
+            channel="session",
+        )
+
     def local(self, user: str, roles: tuple[str, ...]) -> Actor:
         """The actor behind a uid of this machine: roles from watchkeeper.yaml, and those of a `local:` identity."""
         name = f"local:{user}"

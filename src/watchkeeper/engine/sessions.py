@@ -1,6 +1,7 @@
 """Sessions: a browser that signed in with a token, and what that is worth on each request.
 
-A session is no credential of its own: it stands for one token, and ends with it. Its text lies in a cookie and nowhere
+A session is no credential of its own: it stands for one token, or for one person whom something else vouched for, and ends
+with it. Its text lies in a cookie and nowhere
 else; what is stored is the text's digest. Forms prove that they came from our own page by a word derived from the text.
 """
 
@@ -48,22 +49,36 @@ class Sessions:
             return denied("the token is unknown, expired or revoked: make one with 'wk token create'")
         if actor.source:
             return denied("that token belongs to a source and can only post to its hook: sign in with one of a person")
+        return await self._open(actor, now, token=actor.token)
+
+    async def begin_as(self, identity_id: str, way: str) -> tuple[Session, str] | No:
+        """The same for a person whose identity `way` has established: the caller has seen its proof."""
+        actor = self._identities.person(identity_id)
+        if actor is None:
+            return denied(f"{way} vouches for somebody who is no person of this node: add them with 'wk identity add'")
+        return await self._open(actor, self._scribe.clock.now(), identity=actor.identity, way=way)
+
+    async def _open(
+        self, actor: Actor, now: Instant, *, token: str = "", identity: str = "", way: str = "token"
+    ) -> tuple[Session, str] | No:
         await self._forget(now)
         if len(self._live) >= SESSIONS_MAX:
             return denied(f"{SESSIONS_MAX} sessions is the bound of one node: sign out somewhere, or wait")
-        identity = self._scribe.secret(12).hex()
-        text = f"{identity}.{secrets.token_urlsafe(32)}"
+        name = self._scribe.secret(12).hex()
+        text = f"{name}.{secrets.token_urlsafe(32)}"
         found = Session(
-            id=identity,
+            id=name,
             sha256=_digest(text),
-            token=actor.token,
+            token=token,
             name=actor.name,
             at=now,
             until_at=after_ms(now, SESSION_MS),
+            identity=identity,
+            way=way,
         )
-        outcome = await self._scribe.commit(Commit(at=now, puts=(put(found, identity=identity, expect=0),)))
+        outcome = await self._scribe.commit(Commit(at=now, puts=(put(found, identity=name, expect=0),)))
         assert isinstance(outcome, Committed)
-        self._live[identity] = found
+        self._live[name] = found
         return found, text
 
     def actor(self, text: str, now: Instant) -> Actor | None:
@@ -71,7 +86,7 @@ class Sessions:
         found = self._find(text, now)
         if found is None:
             return None
-        actor = self._identities.holder(found.token, now)
+        actor = self._behind(found, now)
         return replace(actor, channel="session") if actor is not None and not actor.source else None
 
     async def end(self, text: str) -> None:
@@ -90,13 +105,14 @@ class Sessions:
             return None
         return found
 
+    def _behind(self, session: Session, now: Instant) -> Actor | None:
+        if session.identity:
+            return self._identities.person(session.identity)
+        return self._identities.holder(session.token, now)
+
     async def _forget(self, now: Instant) -> None:
-        """What has run out goes, and what stands for a token that is no more."""
-        gone = [
-            each.id
-            for each in self._live.values()
-            if each.until_at <= now or self._identities.holder(each.token, now) is None
-        ]
+        """What has run out goes, and what stands for a token or a person that is no more."""
+        gone = [each.id for each in self._live.values() if each.until_at <= now or self._behind(each, now) is None]
         if gone:
             await self._scribe.commit(Commit(at=now, drops=tuple(Drop(kind="session", id=each) for each in gone)))
             for each in gone:
