@@ -66,6 +66,22 @@ def test_it_fails_under_the_rules_that_made_it_and_passes_once_they_do_not(says:
     play(scene)
 
 
+def test_hidden_characters_in_what_somebody_said_leave_a_file_that_is_read() -> None:
+    said = "took it\u200b down \x1b[31m\x7f\x9b\u202e\ufffe"
+
+    async def scene(stage: Stage) -> None:
+        await stage.fire("Down", "web")
+        await stage.ended()
+        (decision,) = await stage.decisions()
+        await stage.on.agreements.feedback(BOB, decision.id, "harmful", said)
+        found = await stage.on.replay_tests.written(decision.id)
+        assert isinstance(found, Written), found
+        (test,) = with_test(found).replays
+        assert test.description == "bob: harmful (took it\ufffd down \ufffd[31m\ufffd\ufffd\ufffd\ufffd)"
+
+    play(scene)
+
+
 EXCLUDED = """
 - id: X-1
   scope: {entity: component:web}

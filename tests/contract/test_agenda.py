@@ -97,6 +97,17 @@ async def test_a_wrong_span_is_refused_with_the_reason(span, why):
         assert (answer.status_code, why in answer.json()["detail"]) == (400, True), answer.text
 
 
+@pytest.mark.parametrize("begin", ["9999-12-31T00:00:00Z", "0001-01-01T00:00:00Z"])
+async def test_a_span_at_the_end_of_the_calendar_is_answered_or_refused_in_words(begin):
+    async with served() as node, node.client(await node.person("vera", "viewer")) as vera:  # noqa: F811
+        found = await vera.get("/api/v1/agenda", params={"from": begin})
+        assert (found.status_code, found.json()["items"]) == (200, [])
+    async with served(FILES) as node, node.client(await node.person("vera", "viewer")) as vera:
+        found = await vera.get("/api/v1/agenda", params={"from": begin})
+        assert found.status_code == 400
+        assert found.json()["detail"].startswith("from: calendar year-end cannot be worked out for that time")
+
+
 async def test_a_month_a_week_and_a_day_have_addresses_and_say_the_same():
     async with browser(files=FILES) as ana:
         ana.client.cookies.set("wk_zone", "Europe/Berlin")
@@ -157,3 +168,5 @@ def test_an_operator_reads_the_agenda(wk) -> None:  # noqa: F811
     assert instant(found["until_at"]) == instant("2028-12-25T00:00:00Z")
     assert wk("freeze", "agenda", "--days", "101")[0] == Exit.USAGE
     assert wk("freeze", "agenda", "--from", "soon")[0] == Exit.USAGE
+    code, _, error = wk("freeze", "agenda", "--from", "9999-12-31T00:00:00Z")
+    assert (code, "give --from as an instant" in error) == (Exit.USAGE, True)

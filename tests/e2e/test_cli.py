@@ -653,7 +653,10 @@ def test_the_node_plays_the_scenarios_of_its_active_configuration_and_keeps_how_
         "act",
         1,
     )
-    assert "No scenarios with of none." in wk(node.home, "test", "--node", "none").out
+    for way in ("--node", "--last"):
+        none = wk(node.home, "test", way, "none")
+        assert (none.code, none.out) == (1, "")
+        assert "no scenario of 'none' in the active configuration" in none.err
 
 
 def test_people_are_told_and_an_alert_is_judged_afresh_on_request(node: Up) -> None:

@@ -12,7 +12,7 @@ from watchkeeper.documents.fields import (
     text_of,
     wrong,
 )
-from watchkeeper.documents.node import Entry, Kind, Node, Unreadable, parse, read
+from watchkeeper.documents.node import Entry, Kind, Node, Unreadable, parse, read, seen
 from watchkeeper.documents.problem import Problem, ProblemSeverity, errors, in_order
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "plain_of",
     "read",
     "refuse_credentials",
+    "seen",
     "suggestion",
     "text_of",
     "wrong",

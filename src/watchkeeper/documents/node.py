@@ -166,6 +166,11 @@ def _text(path: str, data: bytes) -> str:
     return text
 
 
+def seen(text: str) -> str:
+    """A text for a file: what `read` would refuse, because nobody sees it, is U+FFFD."""
+    return _INVISIBLE.sub("\ufffd", text)
+
+
 def _place(before: str) -> tuple[int, int]:
     lines = re.split(r"\r\n|\r|\n", before)
     return len(lines), len(lines[-1]) + 1

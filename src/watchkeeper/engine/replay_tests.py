@@ -14,6 +14,7 @@ from watchkeeper.correlate.alert import Alert
 from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.decide.otherwise import CannotJudge, Meant, NotDecided, before_of, otherwise
 from watchkeeper.decide.replay_test import FORMAT, ONLY_MEANT, Kept, does_again, pack, unpack, wrong_verdict
+from watchkeeper.documents import seen
 from watchkeeper.engine.answer import No, changed
 from watchkeeper.engine.book import Book, Later, Untargetable
 from watchkeeper.engine.recorded import record_of
@@ -254,7 +255,7 @@ def document(test: ReplayTest) -> str:
         "kind: ReplayTest",
         f"metadata: {{name: {quoted(test.name.partition('/')[2])}, owner: {quoted(test.owner)}}}",
         "spec:",
-        f"  description: {quoted(test.description)}",
+        f"  description: {quoted(seen(test.description))}",
         f"  decision: {quoted(test.decision)}",
         *([f"  at: {quoted(rfc3339(test.at))}"] if test.at is not None else []),
         f"  rule: {quoted(test.rule)}",

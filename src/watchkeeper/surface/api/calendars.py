@@ -1,5 +1,6 @@
 """Calendars: what they say, how old that is, and whether a time is open to changes."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import Query
@@ -19,6 +20,7 @@ from watchkeeper.values import after_ms
 family = Family("calendars")
 
 AGENDA_MS: Final = 31 * 86_400_000  # without `until`
+LAST_BEGIN: Final = after_ms(datetime.max.replace(tzinfo=UTC), -AGENDA_MS)  # what begins later ends with the calendar
 
 Moment = Annotated[str, Query(max_length=64, description="An instant such as 2026-12-24T12:00:00Z.")]
 
@@ -46,7 +48,7 @@ async def agenda(node: Here, begin: Annotated[Moment, Query(alias="from")] = "",
     from_at = moment("from", begin, node.engine.clock.now())
     if isinstance(from_at, No):
         return answer(from_at)
-    until_at = moment("until", until, after_ms(from_at, AGENDA_MS))
+    until_at = moment("until", until, after_ms(min(from_at, LAST_BEGIN), AGENDA_MS))
     return answer(until_at if isinstance(until_at, No) else await node.agenda.agenda(from_at, until_at))
 
 

@@ -126,9 +126,10 @@ def agenda(*, from_: str = "", days: int = 31, json: bool = False) -> int:
         How long it is, at most 100.
     """
     begin = moment(from_) if from_ else datetime.now(UTC)
-    if begin is None or not 1 <= days <= DAYS_MAX:
+    until = _later(begin, days) if begin is not None and 1 <= days <= DAYS_MAX else None
+    if begin is None or until is None:
         raise Ends(Exit.USAGE, f"give --from as an instant such as 2026-12-01T00:00:00Z, and --days as 1 to {DAYS_MAX}")
-    span_ = {"from": begin.isoformat(), "until": (begin + timedelta(days=days)).isoformat()}
+    span_ = {"from": begin.isoformat(), "until": until.isoformat()}
     found = here().client().get("/agenda", span_)
     if json:
         as_json(found)
@@ -164,6 +165,14 @@ def agenda(*, from_: str = "", days: int = 31, json: bool = False) -> int:
     if found["since_at"]:
         wrapped(f"What people set before {at(found['since_at'])} was not looked at.")
     return Exit.DONE
+
+
+def _later(begin: datetime, days: int) -> datetime | None:
+    """None: beyond the end of the calendar."""
+    try:
+        return begin + timedelta(days=days)
+    except OverflowError:
+        return None
 
 
 def _one(name: str) -> dict[str, Any]:

@@ -22,8 +22,10 @@ def on_node(wanted: str, *, play: bool, json: bool) -> int:
     """`wanted` is a pack, a rule, a runbook or a scenario; all of them without it."""
     client = here().client()
     found = _of(client.get("/scenarios")["items"], wanted)
+    if not found and wanted:  # a mistyped name tests nothing, and passes for nothing
+        raise Ends(Exit.NO, f"no scenario of {wanted!r} in the active configuration: 'wk test --last' lists them")
     if not found:
-        return nothing("No scenarios", {"of": wanted}, "They stand in packs/NAME/scenarios/*.yaml.")
+        return nothing("No scenarios", {}, "They stand in packs/NAME/scenarios/*.yaml.")
     if play:
         client.post("/scenarios/play", {"names": [each["name"] for each in found]} if wanted else {})
         found = _of(_ended(json=json)["items"], wanted)
