@@ -98,6 +98,17 @@ def test_an_inhibited_alert_names_the_alert_behind_it_and_is_free_when_it_resolv
     play(scene, stage)
 
 
+def test_a_notification_of_more_alerts_than_are_kept_is_taken_as_any_other(monkeypatch):
+    monkeypatch.setattr(recorder, "MUTED_MAX", 2)
+
+    async def scene(stage: Stage) -> None:
+        await said(stage, *(notified(f"{number:016x}", now(stage)) for number in range(1, 6)))
+        assert not await stage.all(DeadLetter)
+        assert stage.on.pipeline._failures == {}
+
+    play(scene, Stage(house(settings=RECORDED)))
+
+
 def test_events_in_any_order_and_again_come_to_the_same():
     async def after(stage: Stage, order: list[int], found: list[object]) -> None:
         at = now(stage)

@@ -106,8 +106,8 @@ class Recorders:
                 before.setdefault(letting.fingerprint, source.muted.get(letting.fingerprint))
                 source.distrusted += not believed(letting.at, letting.received_at)
                 source.muted[letting.fingerprint] = let_go(found, letting)
-        changed = [source.muted[each] for each, was in before.items() if source.muted[each] != was]
-        puts.extend(put(each) for each in changed if each.reasons)
+        after = [(source.muted.get(each), was) for each, was in before.items()]  # some may have made room for others
+        puts.extend(put(found) for found, was in after if found is not None and found != was and found.reasons)
         record = self._heard(source, name, recorded, received_at)
         if record is not None:
             puts.append(put(record))
