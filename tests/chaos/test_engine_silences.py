@@ -1,10 +1,14 @@
 """What an Alertmanager keeps to itself is known, shown, and not acted upon; when nobody can say any more, it counts again."""
 
+import asyncio
 import hashlib
 import json
 
+import pytest
 from stage import SETTINGS, Stage, house, play
 
+from watchkeeper.engine import silences
+from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.reading import Reader
 from watchkeeper.errors import Unavailable
 
@@ -92,3 +96,51 @@ def test_nobody_is_asked_where_the_source_does_not_say_so():
         assert not there.asked
 
     play(scene)
+
+
+def test_a_silenced_alert_stays_held_over_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, there = staged()
+    start = Engine.start
+
+    async def asking(engine: Engine) -> None:
+        engine.silences.ask = there  # as every process is wired, before it starts
+        await start(engine)
+
+    monkeypatch.setattr(Engine, "start", asking)
+
+    async def scene(stage: Stage) -> None:
+        there.answer = [silenced("Down", "web")]
+        await stage.until(lambda: stage.on.world.suppressed)
+        await stage.fire("Down", "web")
+        await stage.decided(1)
+        stage.clock.skew_ms += 70_000  # what is held is due again
+        await stage.crash()
+        await stage.passes(30)
+        assert set(await stage.verdicts()) == {"hold"}
+        assert stage.theatre.sent == []
+
+    play(scene, stage)
+
+
+def test_an_alertmanager_that_does_not_answer_holds_no_start_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    start = Engine.start
+
+    async def never(url: str) -> bytes:
+        asked.append(url)
+        await asyncio.sleep(86_400)
+        raise AssertionError
+
+    async def asking(engine: Engine) -> None:
+        engine.silences.ask = never
+        await start(engine)
+
+    monkeypatch.setattr(Engine, "start", asking)
+    monkeypatch.setattr(silences, "FIRST_LOOK_S", 0.1)
+
+    async def scene(stage: Stage) -> None:
+        assert asked
+        await stage.fire("Down", "web")
+        await stage.ended()
+
+    play(scene, Stage(house(settings=ASKED)))

@@ -34,6 +34,7 @@ log = structlog.get_logger("watchkeeper.silences")
 
 PATH: Final = "/api/v2/alerts?active=false&silenced=true&inhibited=true&unprocessed=false"
 LOOK_S: Final = 1.0
+FIRST_LOOK_S: Final = 2.0  # at a start, for all of them together: a node that starts again must be back soon
 FRESH_TIMES: Final = 10  # of the source's `every`: for so long what was heard counts while nothing new can be read
 SETTLE_EVERY_MS: Final = 5_000  # so often it is looked whether something that a recorder said is over by time
 SETTLED_AT_ONCE: Final = 500  # alerts that are looked at before others get the loop
@@ -105,8 +106,11 @@ class Silences:
             await asyncio.sleep(LOOK_S)
 
     async def load(self, documents: Documents) -> None:
-        """What recorders said before this process began. Judged by nobody yet: at a start every alert is."""
+        """What recorders said before this process began, and what Alertmanagers answer now: before anything is decided.
+        Judged by nobody yet: at a start every alert is.
+        """
         await self.recorders.load(documents)
+        await self._look_at_once()
         self._settle(self._keys(), judged=False)
 
     def take(self, delivery: Delivery, parsed: Parsed) -> tuple[Put, ...]:
@@ -138,6 +142,23 @@ class Silences:
         if turned or now_ms >= self._settle_ms:
             self._settle_ms = now_ms + SETTLE_EVERY_MS
             await self._settle_all()
+
+    async def _look_at_once(self) -> None:
+        """Ask all of them at the same time, for FIRST_LOOK_S at most. Who does not answer is asked again in its turn."""
+        if self.ask is None:
+            return
+        asked = [(name, each) for name, each in self._sources() if each.api]
+        looks = [asyncio.create_task(self._look(name, each, self.ask)) for name, each in asked]
+        if not looks:
+            return
+        try:
+            await asyncio.wait(looks, timeout=FIRST_LOOK_S)
+        finally:
+            for each in looks:
+                each.cancel()
+        for failed in await asyncio.gather(*looks, return_exceptions=True):
+            if isinstance(failed, Exception):
+                raise failed
 
     def _sources(self) -> Iterable[tuple[str, SourceSettings]]:
         sources = self._world.configuration.settings.sources.items()
