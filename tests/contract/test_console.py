@@ -437,6 +437,68 @@ async def test_a_card_that_moved_answers_nothing_says_what_moved_and_lets_what_s
         assert "It does not wait in this card any more" in late.text
 
 
+MACHINE = """---
+apiVersion: backstage.io/v1alpha1
+kind: Resource
+metadata:
+  name: m{number}
+  annotations:
+    watchkeeper.dev/environment: staging
+    watchkeeper.dev/reach: api
+    watchkeeper.dev/group: machines
+    watchkeeper.dev/attr.url: http://127.0.0.1:9000
+    watchkeeper.dev/address: url
+    watchkeeper.dev/honours: idempotency-key
+spec: {{type: host, owner: group:ops, system: shop}}
+"""
+FLEET = {
+    **HOME,
+    "watchkeeper.yaml": HOME["watchkeeper.yaml"].replace(b"api_requests_per_s: 1000", b"api_requests_per_s: 60"),
+    "catalog/machines.yaml": "".join(MACHINE.format(number=number) for number in range(200)).encode(),
+    "packs/shop/rules/renew.yaml": RULE.format(name="renew", alert="Ends", ceiling="approve")
+    .replace("{within", "{kind: Resource, by: {watchkeeper.dev/group: alert.labels.group}, max: 500, within")
+    .replace("shop/mend", "shop/renew")
+    .encode(),
+    "packs/shop/runbooks/renew.yaml": b"""
+apiVersion: watchkeeper.dev/v1
+kind: Runbook
+metadata: {name: renew, owner: group:ops}
+spec:
+  permissions: [{do: http.request, methods: [POST], to: target.url}]
+  timeout: 1h
+  on_failure: stay
+  steps:
+    - id: fleet
+      foreach: {in: targets, waves: ["1", "100%"], max: 8}
+      steps:
+        - {id: renew, do: http.request, with: {method: POST, url: "${target.url}/renew"}, effect: keyed, timeout: 30s}
+""",
+}
+
+
+async def test_who_is_asked_about_a_fleet_sees_what_its_machines_are_now():
+    async with browser(files=FLEET) as found:
+        await fired(found, "Odd", service="m99")
+        await fired(found, "Ends", service="web", group="machines")
+        name = await waiting(found)
+        page = await found.see(f"/approvals/{name}")
+        assert page.count('href="/services?focus=resource%3Adefault/m') >= 200
+        row = next(row for row in page.split("<tr>") if ">m99<" in row)
+        assert "failing" in row
+        assert "Blast radius" in page
+        (card,) = (await found.client.get("/api/v1/cards")).json()["items"]
+        assert "Health now" in await found.see(f"/cards/{card['id']}")
+        more = [("ref", f"resource:default/m{number}") for number in range(201)]
+        assert (await found.client.get("/api/v1/services", params=more)).status_code == 422
+        listed = (
+            await found.client.get("/api/v1/services", params=[*more[98:100], ("ref", "resource:default/none")])
+        ).json()
+        assert [(one["name"], one["type"], one["health"]["is"]) for one in listed["items"]] == [
+            ("m98", "host", "unknown"),
+            ("m99", "host", "unhealthy"),
+        ]
+
+
 async def test_a_no_needs_its_reason_and_nothing_is_lost_by_forgetting_it():
     async with browser(files=GROUPED) as found:
         card = await grouped(found)

@@ -1,6 +1,6 @@
 """Reading what people wrote: the active configuration, its rules, runbooks and services."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +19,7 @@ from watchkeeper.report.handbook import page
 
 SERVICES: Final = (EntityKind.COMPONENT, EntityKind.RESOURCE, EntityKind.API, EntityKind.SYSTEM)
 NEIGHBOURS_MAX: Final = 500
+REFS_MAX: Final = 200  # asked for by name in one go
 
 
 class HomeReader:
@@ -73,10 +74,13 @@ class HomeReader:
             "handbook": page(found, self._engine.world.configuration.rulebook),
         }
 
-    def services(self, kind: str = "", environment: str = "") -> Listed:
+    def services(self, kind: str = "", environment: str = "", refs: Sequence[str] = ()) -> Listed:
+        """Of the whole catalogue, or only those of `refs` that are in it."""
+        entities = self._engine.world.configuration.catalog.entities
+        among = [entities[ref] for ref in dict.fromkeys(refs) if ref in entities] if refs else entities.values()
         found = [
             self._service(entity)
-            for entity in self._engine.world.configuration.catalog.entities.values()
+            for entity in among
             if entity.kind in SERVICES
             and (not kind or entity.kind.value.lower() == kind.lower())
             and (not environment or entity.environment == environment)
@@ -130,6 +134,7 @@ class HomeReader:
             "tier": entity.tier,
             "health": self._health(entity.ref),
             "alerts": sorted(self._engine.world.failing.get(entity.ref, ())),
+            "type": entity.type,
         }
 
     def _neighbour(self, ref: str) -> View:

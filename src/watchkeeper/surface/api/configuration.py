@@ -13,6 +13,7 @@ from starlette.responses import Response
 from watchkeeper.approve.roles import Verb
 from watchkeeper.engine.answer import No, invalid
 from watchkeeper.engine.changes import Planned
+from watchkeeper.engine.home_reading import REFS_MAX
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed
 from watchkeeper.engine.records import Activation
 from watchkeeper.surface.api.approvals import shown_digest
@@ -133,8 +134,10 @@ async def services(
     node: Here,
     kind: Annotated[str, Query(max_length=40)] = "",
     environment: Annotated[str, Query(max_length=100)] = "",
+    ref: Annotated[list[str] | None, Query(max_length=REFS_MAX)] = None,
 ) -> Response:
-    return answer(node.home.services(kind, environment))
+    """`ref`, again for each: only these, and of them those that are in the catalogue."""
+    return answer(node.home.services(kind, environment, ref or ()))
 
 
 @family.get(f"/services/{NAME}")

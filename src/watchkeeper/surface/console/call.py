@@ -31,7 +31,7 @@ class Api:
     async def get(self, *path: str, **query: Any) -> Any:
         """`path` is quoted part by part. Raises Refused."""
         given = {name: value for name, value in query.items() if value not in (None, "")}
-        return await self._ask("GET", path, urlencode(given), b"")
+        return await self._ask("GET", path, urlencode(given, doseq=True), b"")
 
     async def post(self, *path: str, **body: Any) -> Any:
         return await self._ask("POST", path, "", msgspec.json.encode(body))

@@ -53,7 +53,7 @@ async def card(visit: Visit, changed: str = "", why: str = "", comment: str = ""
         visit.api.get("runs", rule=found["rule"], limit=EARLIER_SHOWN),
         _card_of(visit, found["id"]) if found["state"] == "pending" else _nothing(),
         _book(visit, found["runbook"]),
-        things(visit, refs[:TARGETS_LOOKED]),
+        things(visit, refs),
         around(visit, found["service"], refs),
     )
     does = found.get("does") or []
@@ -84,9 +84,6 @@ async def card(visit: Visit, changed: str = "", why: str = "", comment: str = ""
         comment=comment,
         count=len(found["targets"]),
     )
-
-
-TARGETS_LOOKED: Final = 200
 
 
 async def _nothing() -> None:

@@ -11,27 +11,22 @@ from watchkeeper.surface.console.visit import Visit
 
 __all__ = ["around", "blocks", "highest", "own_request", "things", "timed"]
 
+THINGS_MAX: Final = 200
 RISKS: Final = ("low", "medium", "high")
 
 
 async def things(visit: Visit, refs: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The targets as the catalogue and the probes have them now; what left it since is unknown."""
-    names = list(dict.fromkeys(refs))
-    found = await visit.many(*[_thing(visit, ref) for ref in names])
-    return dict(zip(names, found, strict=True))
+    """The first THINGS_MAX of the targets as the catalogue and the probes have them now, by one question however many they
+    are; what left it since is unknown.
+    """
+    names = list(dict.fromkeys(refs))[:THINGS_MAX]
+    listed = (await visit.api.get("services", ref=names))["items"] if names else []
+    found: dict[str, dict[str, Any]] = {one["ref"]: one for one in listed}
+    return {ref: found.get(ref) or _gone(ref) for ref in names}
 
 
-async def _thing(visit: Visit, ref: str) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = await visit.api.get("services", ref)
-    except Refused:
-        return {
-            "ref": ref,
-            "name": words.short_ref(ref),
-            "type": "",
-            "health": {"is": "unknown", "at": None, "why": ""},
-        }
-    return found
+def _gone(ref: str) -> dict[str, Any]:
+    return {"ref": ref, "name": words.short_ref(ref), "type": "", "health": {"is": "unknown", "at": None, "why": ""}}
 
 
 async def around(visit: Visit, service: str, targets: Sequence[str]) -> dict[str, Any] | None:

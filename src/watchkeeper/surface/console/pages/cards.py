@@ -12,6 +12,7 @@ from watchkeeper.surface.console.visit import Visit
 
 REQUESTS_SHOWN: Final = 50  # as in a terminal: a yes goes to those that are shown
 EARLIER_SHOWN: Final = 6
+HEALTH_SHOWN: Final = 3  # targets of one request whose health stands in its row
 DID: Final = {"approve": "Approved", "reject": "Rejected"}
 NO_REASON: Final = "A no needs its reason: write a comment. Nothing was answered."
 
@@ -39,8 +40,9 @@ async def show(visit: Visit, moved: Mapping[str, Any] | None = None, comment: st
         ),
         _book(visit, first["runbook"]),
     )
-    targets = [target for each in requests for target in ((each.get("decided") or {}).get("targets") or ())]
-    entities = await things(visit, [target["ref"] for target in targets])
+    apart = [list((each.get("decided") or {}).get("targets") or ()) for each in requests]
+    targets = [target for of_one in apart for target in of_one]
+    entities = await things(visit, [target["ref"] for of_one in apart for target in of_one[:HEALTH_SHOWN]])
     does = [one for each in requests for one in each.get("does") or ()]
     joined = set(moved["joined"] if moved else ()) | set(moved["changed"] if moved else ())
     return visit.page(
@@ -58,6 +60,7 @@ async def show(visit: Visit, moved: Mapping[str, Any] | None = None, comment: st
         seen_count=len([each for each in requests if each["id"] not in joined]),
         targets=targets,
         entities=entities,
+        health_shown=HEALTH_SHOWN,
         noun=change.noun(list(entities.values())),
         count=len({target["ref"] for target in targets}) or len(found["targets"]),
         questions=change.questions(requests),
