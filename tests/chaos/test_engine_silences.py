@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from stage import SETTINGS, Stage, house, play
+from stage import BOB, SETTINGS, Stage, house, play, rule
 
 from watchkeeper.engine import silences
 from watchkeeper.engine.engine import Engine
@@ -144,3 +144,25 @@ def test_an_alertmanager_that_does_not_answer_holds_no_start_up(monkeypatch: pyt
         await stage.ended()
 
     play(scene, Stage(house(settings=ASKED)))
+
+
+def test_a_yes_to_what_was_asked_before_the_silence_is_held_like_everything_else_and_carried_out_after_it():
+    stage, there = Stage(house(settings=ASKED, rules={"down": rule(ceiling="approve")})), There()
+
+    async def scene(stage: Stage) -> None:
+        stage.on.silences.ask = there
+        await stage.fire("Down", "web")
+        await stage.decided()
+        (card,) = await stage.approvals(state="pending")
+        there.answer = [silenced("Down", "web")]
+        await stage.until(lambda: stage.on.world.suppressed)
+        await stage.on.steering.approve(BOB, card.id, card.binding, "yes")
+        await stage.passes(20)
+        assert stage.theatre.sent == []
+        assert "it is silenced in default by b3dd" in (await stage.decisions())[-1].reason
+        there.answer = []
+        (run,) = await stage.ended()
+        assert run.status == "succeeded"
+        assert [each.verdict.value for each in await stage.decisions()][:3] == ["ask", "hold", "act"]
+
+    play(scene, stage)
