@@ -6,14 +6,16 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 from rig import START
-from stage import SETTINGS, Stage, house, play, rule
+from stage import ALICE, SETTINGS, Stage, house, play, rule
+from test_engine_erase import everything
 from test_engine_silences import There
 
 from recorder_events import SILENCE, inhibited, notified, resolved, silence, silence_updated, silenced
 from watchkeeper.correlate.muted import Muted
 from watchkeeper.engine import recorder, silences
+from watchkeeper.engine.erasing import Wanted
 from watchkeeper.engine.reading import Reader
-from watchkeeper.engine.records import SilenceRecord
+from watchkeeper.engine.records import ErasureRecord, SilenceRecord
 from watchkeeper.signals.signal import DeadLetter
 
 EVERY_S = 60
@@ -130,6 +132,28 @@ def test_events_in_any_order_and_again_come_to_the_same():
     assert whole[0] == whole[1] == whole[2]
     assert list(whole[0]) == [("default", DOWN)]
     assert "ann: longer" in whole[0]["default", DOWN]
+
+
+def test_a_silence_goes_by_order_of_erasure_and_goes_on_holding():
+    async def scene(stage: Stage) -> None:
+        await said(stage, silenced(DOWN, now(stage), STANDS, **labels()))
+        assert "disk swap" in stage.on.world.suppressed["default", DOWN]
+        wanted = Wanted(subject="Disk swap")
+        found = await stage.on.erasing.find(wanted)
+        assert (found.counts["silence"], found.stays) == (1, ())
+        done = await stage.on.erasing.erase(ALICE, wanted, found.digest, "asked for")
+        assert isinstance(done, ErasureRecord), done
+        assert b"disk swap" not in everything(stage)
+        await stage.passes(6)
+        assert stage.on.world.suppressed["default", DOWN] == f"it is silenced in default by {SILENCE}"
+        held = await stage.on.erasing.find(Wanted(subject="HostDown"))
+        assert held.counts == {}
+        held = await stage.on.erasing.find(Wanted(subject="critical"))
+        assert [(each.kind, each.why) for each in held.stays] == [("muted", "something open rests on it")]
+        await stage.crash()
+        assert stage.on.world.suppressed["default", DOWN] == f"it is silenced in default by {SILENCE}"
+
+    play(scene, Stage(house(settings=RECORDED)))
 
 
 def test_a_restart_forgets_nothing():

@@ -201,8 +201,9 @@ class Engine:
         self.recorders = Recorders(self.scribe, self.world)
         self.silences = Silences(clock, self.world, self.correlation, self.witnesses, self.recorders, self.pipeline.now)
         self.pipeline.on_recorded = self.silences.take
-        self.sweeper.spent = self.recorders.spent
+        self.sweeper.spent, self.sweeper.muted = self.recorders.spent, self.recorders.stands
         self.erasing = Erasing(self.scribe, clock, self.world, self.sequencer, self.sweeper)
+        self.erasing.goes = self.recorders.erased
         self.room = RoomWatch(self.scribe, clock, self.world, self.sweeper, self.tell)
         self.intake.refusal = self.room.refusal
         self.reminders = Reminders(self.scribe, self.world, self.notices, self.told)

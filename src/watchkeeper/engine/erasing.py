@@ -5,7 +5,7 @@ carried on at the next start. What something open rests on stays, and is said. S
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
 import structlog
@@ -109,6 +109,7 @@ class Erasing:
     def __init__(self, scribe: Scribe, clock: Clock, world: World, sequencer: Sequencer, sweeper: Sweeper) -> None:
         self._scribe, self._clock, self._world = scribe, clock, world
         self._sequencer, self._sweeper = sequencer, sweeper
+        self.goes: Callable[[str, str], None] = lambda _kind, _identity: None  # told before it is gone
 
     async def find(self, wanted: Wanted) -> Found | No:
         """Changes nothing."""
@@ -224,6 +225,7 @@ class Erasing:
             if kind == "delivery":
                 deliveries.append(identity)
                 continue
+            self.goes(kind, identity)
             drops.append(Drop(kind=kind, id=identity))
             if kind == "run":
                 runs.append(identity)
@@ -313,7 +315,7 @@ class Erasing:
         """Everything whose bytes hold the text: one look at all there is."""
         text = Spelling(subject)
         store = self._scribe.store
-        for kind in sorted(ERASABLE - {"delivery"}):
+        for kind in sorted(ERASABLE_TYPES):
             async for row in self._of_kind(kind):
                 said = text.within(row.body)
                 said = said or (kind == "run" and await self._in_journal(row.id, text))

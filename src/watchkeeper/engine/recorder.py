@@ -202,6 +202,21 @@ class Recorders:
             since=since,
         )
 
+    def stands(self, found: Muted) -> bool:
+        """Whether it keeps an alert back now."""
+        return bool(self.standing(found.source, found.fingerprint, self._scribe.clock.now(), None))
+
+    def erased(self, kind: str, identity: str) -> None:
+        """It goes from the store by order: nothing of it is written again, unless its Alertmanager says it again."""
+        name, _, of = identity.partition("/")
+        source = self._sources.get(name)
+        if source is None:
+            return
+        if kind == "muted":
+            source.muted.pop(of, None)
+        elif kind == "silence" and source.silences.pop(of, None) is not None:
+            source.told += 1  # so that what is shown of it is made again
+
     def resolved_since(self, name: str, fingerprint: str, at: Instant) -> bool:
         found = self._of(name).muted.get(fingerprint)
         return found is not None and found.resolved_at is not None and found.resolved_at > at

@@ -15,16 +15,28 @@ from watchkeeper.approve.approval import Approval, State
 from watchkeeper.approve.people import Grant
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.correlate.incident import Incident
+from watchkeeper.correlate.muted import Muted
 from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.answer import No, missing, went
-from watchkeeper.engine.records import ChangeRecord, Feedback, Heard, Message, Note, RunRecord, Tombstone, Waiting, read
+from watchkeeper.engine.records import (
+    ChangeRecord,
+    Feedback,
+    Heard,
+    Message,
+    Note,
+    RunRecord,
+    SilenceRecord,
+    Tombstone,
+    Waiting,
+    read,
+)
 from watchkeeper.guards.situation import Freeze, Hold, Stop
 from watchkeeper.home.settings import Retention
 from watchkeeper.ledger.entry import read as read_entry
 from watchkeeper.ports import Row, Store
 from watchkeeper.signals.signal import DeadLetter, Signal
-from watchkeeper.values import Instant, after_ms, duration_text, id_time
+from watchkeeper.values import EPOCH, Instant, after_ms, duration_text, id_time
 
 
 class Keeps(StrEnum):
@@ -64,6 +76,7 @@ class Needed(Struct, frozen=True, kw_only=True):
     incidents: Callable[[str], bool]
     signals: frozenset[str] = frozenset()
     tracks: Callable[[str, str], bool] = lambda _group, _fingerprint: False
+    muted: Callable[[Muted], bool] = lambda _: False
 
 
 def keep_ms(retention: Retention, kind: str) -> int | None:
@@ -207,6 +220,9 @@ _RULES: Final[dict[str, _Rule]] = {
     "grant": (Grant, _revoked, _nothing),
     "change": (ChangeRecord, lambda x: x.ended_at, _nothing),
     "heard": (Heard, _at, _nothing),
+    "muted": (Muted, lambda x: x.said_at, lambda x, needed: needed.muted(x)),
+    "silence": (SilenceRecord, lambda x: x.silence.updated_at or x.silence.ends_at or EPOCH, _nothing),
 }
+RECORDED: Final = frozenset({"muted", "silence"})  # go by what they say only: their ids bear no time
 ERASABLE_TYPES: Final[dict[str, type[Any]]] = {kind: rule[0] for kind, rule in _RULES.items()}
-ERASABLE: Final = frozenset({*_RULES, "delivery"})
+ERASABLE: Final = frozenset({*_RULES, "delivery"}) - RECORDED

@@ -14,6 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from watchkeeper.correlate.correlation import Correlation
+from watchkeeper.correlate.muted import Muted
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.clock import Clock
 from watchkeeper.engine.records import RunRecord, Swept, Tombstone, put, read
@@ -55,6 +56,7 @@ class Sweeper:
         self.swept_at: Instant | None = None
         self.gone: Counter[str] = Counter()
         self.spent: Callable[[], Mapping[str, Instant]] = dict  # deliveries of which everything is kept by itself
+        self.muted: Callable[[Muted], bool] = lambda _: False  # whether it keeps an alert back now
 
     @property
     def _retention(self) -> Retention:
@@ -130,6 +132,7 @@ class Sweeper:
             incidents=lambda identity: bool(identity) and correlation.incident(identity) is not None,
             signals=frozenset(signals),
             tracks=lambda group, fingerprint: correlation.track(group, fingerprint) is not None,
+            muted=self.muted,
         )
 
     async def _kind(
