@@ -146,6 +146,24 @@ async def test_what_was_timed_survives_a_start_and_the_time_without_the_node_is_
     assert after.totals == {}  # those are of this process
 
 
+async def test_what_a_start_measured_before_it_read_the_store_is_kept_and_its_minute_goes_on():
+    store, before, after = MemoryStore(), Timing(), Timing()
+    before.signal("news", "edge", AT)
+    await written(before, store, AT)
+    later = after_ms(AT, MINUTE_MS)
+    after.took("commit", 7_000, AT)  # in a minute of the process before it
+    after.took("commit", 7_000, later)
+    await after.load(store, later)
+    after.signal("news", "edge", later)
+    after.took("commit", 9_000, later)
+    found = [slot for _, slot in slots(after.hours, later, 2 * MINUTE_MS, MINUTE_MS)]
+    assert [(slot.signals, slot.stages["commit"].count) for slot in found] == [({"news": 1}, 1), ({"news": 1}, 2)]
+    await written(after, store, later)
+    again = Timing()
+    await again.load(store, later)
+    assert again.hours == after.hours
+
+
 async def test_the_last_minutes_of_an_hour_are_written_with_the_next_one():
     store, timing, again = MemoryStore(), Timing(), Timing()
     await written(timing, store, after_ms(AT, 29 * MINUTE_MS))

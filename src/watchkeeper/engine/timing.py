@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from watchkeeper.learn.timing import HOUR_MS, MINUTE_MS, Hour, Slot, Spread, coarse, hour_id, hour_of, took
+from watchkeeper.learn.timing import HOUR_MS, MINUTE_MS, Hour, Slot, Spread, coarse, hour_id, hour_of, joined, took
 from watchkeeper.ports import Drop, Put, Store
 from watchkeeper.values import Instant, after_ms
 
@@ -97,12 +97,15 @@ class Timing:
     async def load(self, store: Store, now: Instant) -> None:
         oldest = hour_id(after_ms(now, -HOURS_MAX * HOUR_MS))
         page = await store.find(KIND, limit=1_000)
+        started, self.hours, self._minute = self.hours, {}, None  # a start has been measured already
         for row in page.items:
             hour = msgspec.json.decode(row.body, type=Hour)
             if hour.id < oldest:
                 self._gone.append(hour.id)
             else:
                 self.hours[hour.id] = hour
+        for name, hour in started.items():
+            self.hours[name] = joined(self.hours[name], hour) if name in self.hours else hour
         self._age(now)
 
     def changes(self, now: Instant) -> tuple[tuple[Put, ...], tuple[Drop, ...]]:

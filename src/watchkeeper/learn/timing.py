@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from watchkeeper.values import Instant, after_ms
 
@@ -142,6 +143,16 @@ def summed(slots: Iterable[Slot]) -> Slot:
         signals=dict(signals),
         sources=dict(sources),
     )
+
+
+def joined(kept: Hour, more: Hour) -> Hour:
+    """What two processes saw of the same hour."""
+    if kept.whole is not None:
+        return replace(kept, whole=summed((kept.whole, *more.minutes.values())))
+    minutes = dict(kept.minutes)
+    for minute, slot in more.minutes.items():
+        minutes[minute] = summed((minutes[minute], slot)) if minute in minutes else slot
+    return replace(kept, minutes=minutes)
 
 
 def hour_of(at: Instant) -> Instant:
