@@ -21,6 +21,8 @@ from watchkeeper.engine.spelling import Spelling
         ("a/b", b'{"by":"A\\/B"}'),
         ("\U0001f600", json.dumps("\U0001f600").encode()),
         ("ann", b"\xff\xfe Ann"),
+        ("J\u00fcrgen", json.dumps({"body": json.dumps({"by": "J\u00fcrgen"})}).encode()),  # a dead letter
+        ("J\u00fcrgen", json.dumps({"body": json.dumps([json.dumps("J\u00fcrgen")])}).encode()),
     ],
 )
 def test_it_is_found(subject: str, body: bytes) -> None:

@@ -5,6 +5,7 @@ import unicodedata
 from typing import Final
 
 _ESCAPE: Final = re.compile(r"""\\(?:u([0-9a-fA-F]{4})|(["\\/]))""")
+NESTED_MAX: Final = 3  # JSON in JSON: a dead letter keeps the body as it came, an output what was printed
 
 
 def folded(text: str) -> str:
@@ -24,7 +25,13 @@ class Spelling:
         text = body.decode("utf-8", "replace")
         if self._text in folded(text):
             return True
-        return "\\" in text and self._text in folded(_unescaped(text))
+        for _ in range(NESTED_MAX):
+            if "\\" not in text:
+                return False
+            text = _unescaped(text)
+            if self._text in folded(text):
+                return True
+        return False
 
 
 def _unescaped(text: str) -> str:
