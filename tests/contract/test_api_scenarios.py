@@ -9,6 +9,7 @@ import pytest
 from served import HOME, RULE, Served, served
 from watchkeeper.adapters.player import ChildPlayer
 from watchkeeper.engine.player import Result
+from watchkeeper.errors import Unavailable
 
 API = "/api/v1"
 
@@ -157,6 +158,22 @@ async def test_what_was_not_played_to_its_end_says_why_and_passes_for_nothing(no
         "shop/watches": "broken",
     }
     assert found["shop/asks"]["last"]["failures"] == ["not played: the time for one go (10 s) ran out"]
+
+
+async def test_a_go_whose_results_the_store_refused_is_over_and_another_one_may_begin(node, alice, monkeypatch):
+    Ends.digest = node.engine.world.configuration.digest
+    node.engine.playing.player = Ends()
+
+    async def refused(_record):
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(node.engine.playing, "_keep", refused)
+        await alice.post(f"{API}/scenarios/play", json={})
+        found = await over(node, alice)
+    assert {one["state"] for one in found["items"]} == {"never"}
+    assert (await alice.post(f"{API}/scenarios/play", json={})).status_code == 202
+    assert "passed" in {one["state"] for one in (await over(node, alice))["items"]}
 
 
 class Stays:

@@ -136,16 +136,20 @@ class Playing:
             why = str(failed)
         finally:
             heard.put_nowait(None)
-            await keeping
-            if not (task := asyncio.current_task()) or not task.cancelling():
-                for name in tuple(waiting):
-                    broken = Result(
-                        scenario=name, configuration=under.configuration, broken=why or "the player did not say"
-                    )
-                    await self._keep(_record(places[name], broken, under))
-            if why:
-                log.warning("scenarios were not played to the end", why=why, left=len(waiting))
-            self._under = None
+            try:
+                await keeping
+                if not (task := asyncio.current_task()) or not task.cancelling():
+                    for name in tuple(waiting):
+                        broken = Result(
+                            scenario=name, configuration=under.configuration, broken=why or "the player did not say"
+                        )
+                        await self._keep(_record(places[name], broken, under))
+            except WatchkeeperError as refused:  # the store did not take a result; another go is possible all the same
+                why = f"results were not kept: {refused}"
+            finally:
+                if why:
+                    log.warning("scenarios were not played to the end", why=why, left=len(waiting))
+                self._under = None
 
     async def _keep(self, record: PlayedRecord) -> None:
         at = self._scribe.clock.now()
