@@ -1,10 +1,13 @@
 """What breaks is held, said, and alone: a rule that raises does not end the node, a delivery that does becomes a letter."""
 
 import asyncio
+import json
 
+import pytest
 from rig import Rig
 from virtual import run
 
+from watchkeeper.adapters import judge
 from watchkeeper.engine.records import read
 from watchkeeper.errors import Rejected
 from watchkeeper.signals.signal import DeadLetter
@@ -92,5 +95,39 @@ def test_a_delivery_that_breaks_the_pipeline_becomes_a_dead_letter_and_others_go
         assert read(row, DeadLetter).why == "it broke the pipeline 3 times: RuntimeError: no such thing"
         assert [alert.labels["service"] for alert in engine.correlation.alerts()] == ["svc-1"]
         assert engine.intake.pending == 0
+
+    run(scene())
+
+
+@pytest.mark.parametrize("behind", [0, 3])
+def test_a_delivery_that_no_commit_holds_becomes_a_dead_letter_and_ends_no_process(
+    behind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene():
+        rig = Rig(1)
+        rig.fleet.moody = 0.0
+        engine = await rig.boot()
+        await rig.trust("shop/down")
+        alerts = [
+            {"status": "firing", "labels": {"alertname": "Other", "service": f"svc-{number}", "pad": "x" * 500}}
+            for number in range(30)
+        ]
+        body = json.dumps({"version": "4", "status": "firing", "alerts": alerts}).encode()
+        monkeypatch.setattr(judge, "COMMIT_BYTES_MAX", 30_000)
+        async with engine.pipeline.turn:  # what comes meanwhile is taken together
+            await engine.intake.accept("default", "alertmanager", body)
+            for number in range(behind):
+                await rig.fire("Down", f"svc-{number}")
+        engine.pipeline.nudge()
+        await asyncio.sleep(60)
+        assert not engine.failed, engine.failed
+        letters = [read(row, DeadLetter) for row in (await rig.store.find("dead_letter")).items]
+        assert [letter.why.partition(":")[0] for letter in letters] == ["commit"]
+        assert not (await rig.store.find("decision", {"rule": "shop/other"})).items
+        await rig.fire("Down", "svc-0")
+        await asyncio.sleep(30)
+        assert rig.fleet.targets["svc-0"].arrived
+        assert await rig.store.deliveries(10) == ()
+        await engine.stop()
 
     run(scene())

@@ -38,7 +38,7 @@ from watchkeeper.engine.records import Note, put
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
-from watchkeeper.errors import WatchkeeperError
+from watchkeeper.errors import Rejected, WatchkeeperError
 from watchkeeper.ports import Commit, Committed, Drop, Put, Refused
 from watchkeeper.signals.signal import DeadLetter, Delivery, Kind, Parsed, Signal
 from watchkeeper.signals.turn import AGED_EVERY, Waiting, in_turn, is_aged
@@ -277,7 +277,7 @@ class Pipeline:
                 if number and self._is_enough(piece[0].priority):
                     break
                 related = await self._relate_each(piece)
-                last: _Writing = [(each, asyncio.ensure_future(self._scribe.commit(each.commit))) for each in related]
+                last: _Writing = [(each, asyncio.ensure_future(self._written(each))) for each in related]
                 await asyncio.sleep(0)  # it is on its way; posts and effects have the loop
                 await self._all_kept(writing)
                 writing, before = last, piece[0].priority
@@ -285,6 +285,18 @@ class Pipeline:
         finally:
             for _, outcome in writing:
                 outcome.cancel()
+
+    async def _written(self, related: "_Related") -> Committed | Refused:
+        """What no commit holds becomes a dead letter, and nothing is decided of it: it would end every process that reads it.
+        What is known of its alerts by now is stored when they are heard of next.
+        """
+        try:
+            return await self._scribe.commit(related.commit)
+        except Rejected as unfit:
+            log.warning("no commit holds what a delivery says", delivery=related.delivery.id, why=str(unfit))
+            related.changed.clear()
+            commit, _ = await self._relate(related.delivery, self._unread(related.delivery, str(unfit)))
+            return await self._scribe.commit(commit)
 
     async def _all_kept(self, writing: "_Writing") -> "_Writing":
         """Returns the empty list that is left of it."""
@@ -301,12 +313,12 @@ class Pipeline:
         so no decision is durable without the alert that it is about, and nothing goes out before both are.
         """
         related = await self._relate_each(deliveries)
-        writing: _Writing = [(each, asyncio.ensure_future(self._scribe.commit(each.commit))) for each in related]
+        writing: _Writing = [(each, asyncio.ensure_future(self._written(each))) for each in related]
         try:
             await asyncio.sleep(0)  # the store has been asked
             for _, outcome in writing:
                 if outcome.done():
-                    outcome.result()  # one that it would not take ends this here, before anything is decided of it
+                    outcome.result()  # a store that fails ends this here, before anything is decided
             for each in related:
                 for identity in each.changed:
                     self._line_up(identity, since_at=each.delivery.received_at)
