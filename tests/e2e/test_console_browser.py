@@ -402,6 +402,8 @@ async def test_a_browser_proves_an_entry_itself_and_sees_an_altered_one(tmp_path
         await ana.enter(desk.token(ANA))
         page = ana.page
         await ana.see(f"/incidents/{incident}")
+        # Once the node says "too often": that is no proof that failed.
+        await page.route("**/proof", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}), times=1)
         await page.get_by_role("button", name=re.compile("^Prove [1-9][0-9]* entr(y|ies) in this browser$")).click()
         await expect(page.locator("#proven")).to_have_text(
             re.compile("^([1-9][0-9]*) of \\1 ledger entr(y|ies) proven by this browser")

@@ -1,6 +1,7 @@
 // An entry's place in the ledger, proven by the browser itself: RFC 6962 hashes, RFC 9162 2.1.3.2 walk, C2SP signed note.
 "use strict";
 {
+const TRIES_MAX = 10;  // of one proof
 const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 const same = (one, other) => one.length === other.length && one.every((value, at) => value === other[at]);
 const hash = async (prefix, ...parts) => {
@@ -44,6 +45,15 @@ async function checks(found) {
   catch { rows.push(["This browser cannot check Ed25519 signatures", null]); }
   return rows;
 }
+// The node bounds how often one person asks: that is no missing proof, so it is asked for again when it says.
+async function proof(index) {
+  for (let tries = 1; ; tries += 1) {
+    const answer = await fetch(`/api/v1/ledger/entries/${index}/proof`, {headers: {Accept: "application/json"}});
+    if (answer.status !== 429 || tries === TRIES_MAX) return answer;
+    const seconds = Number(answer.headers.get("Retry-After")) || 1;
+    await new Promise((go) => { setTimeout(go, seconds * 1000); });
+  }
+}
 // Every entry of an incident, one after the other: how many this browser proved, and which it did not.
 async function prove(button) {
   const said = document.getElementById("proven"), list = document.getElementById("unproven");
@@ -51,10 +61,11 @@ async function prove(button) {
   let proven = 0, later = 0;
   list.replaceChildren();
   button.disabled = true;
+  said.dataset.held = "";  // the page is not drawn anew under a proof that waits
   for (const index of entries) {
     let rows;
     try {
-      const answer = await fetch(`/api/v1/ledger/entries/${index}/proof`, {headers: {Accept: "application/json"}});
+      const answer = await proof(index);
       rows = answer.ok ? await checks(await answer.json()) : [[`The node gave no proof (${answer.status})`, false]];
     } catch { rows = [["The proof could not be read", false]]; }
     const wrong = rows.filter((row) => row[1] === false);
@@ -66,6 +77,7 @@ async function prove(button) {
     } else if (rows.every((row) => row[1])) proven += 1; else later += 1;
     said.textContent = `${proven} of ${entries.length} ledger ${entries.length === 1 ? "entry" : "entries"} proven by this browser` + (later ? `; ${later} not in a checkpoint yet` : "");
   }
+  delete said.dataset.held;
   button.disabled = false;
 }
 const button = document.getElementById("prove");
