@@ -152,7 +152,9 @@ class World:
         self.probes.append((command.path, now))
         script, then = self.checks.get(command.path), after_ms(now, self.takes_ms)
         happened = script[min(command.look, len(script)) - 1] if isinstance(script, list) else script
-        ask_at = look_again_at(command.look, then) if happened is None and isinstance(script, list) else None
+        ask_at = (
+            look_again_at(command.look, self.takes_ms, then) if happened is None and isinstance(script, list) else None
+        )
         return self.takes_ms, Probed(at=then, path=command.path, happened=happened, ask_at=ask_at)
 
     def request(self, run, command, now):

@@ -22,7 +22,7 @@ from execute_material import (
 
 from watchkeeper.errors import Conflict
 from watchkeeper.execute import machine
-from watchkeeper.execute.attempt import LOOKS_MAX
+from watchkeeper.execute.attempt import LOOK_LONG_MS, LOOKS_MAX
 from watchkeeper.execute.invariants import violations
 from watchkeeper.execute.run import (
     Admitted,
@@ -718,6 +718,15 @@ def test_a_check_that_could_not_look_is_asked_again_a_bounded_number_of_times():
     assert memory.run.status is Status.IN_DOUBT
     assert len(world.probes) == LOOKS_MAX
     assert set(world.doubts) == {"restart"}, "then a person is"
+
+
+@pytest.mark.parametrize(("takes_ms", "looks"), [(LOOK_LONG_MS, LOOKS_MAX), (LOOK_LONG_MS + 1, 1)])
+def test_a_check_that_is_long_in_vain_is_not_asked_again(takes_ms, looks):
+    step = do("restart", effect=Effect.PROBED, check=Call(action="since"), timeout_ms=90_000)
+    world = World(does={"restart": ["doubt"]}, checks={"restart": [None]}, takes_ms=takes_ms)
+    assert drive(plan(step), world).run.status is Status.IN_DOUBT
+    assert len(world.probes) == looks
+    assert set(world.doubts) == {"restart"}
 
 
 def test_each_doubt_of_a_step_has_looks_of_its_own():

@@ -307,6 +307,7 @@ class StepPerformer:
         intent = machine.intent_of(live.run, command.path)
         invocation = self._invocation(live, command, intent, step, step.check)
         around = Around(live, invocation, self._lease, self._leaser, self._show, _unrecorded, self._clock)
+        began_ms = self._clock.monotonic_ms()
         try:
             action = await self._action(live, step.check)
             async with asyncio.timeout(step.timeout_ms / 1000 + TIMEOUT_GRACE_S):
@@ -314,7 +315,8 @@ class StepPerformer:
         except (InDoubt, TimeoutError, Unavailable, Rejected, Untrusted) as blind:
             # The network or a busy machine may let the next look through; a refusal stays one.
             now, refused = self._clock.now(), isinstance(blind, Rejected | Untrusted)
-            ask_at = None if refused else look_again_at(command.look, now)
+            took_ms = self._clock.monotonic_ms() - began_ms
+            ask_at = None if refused else look_again_at(command.look, took_ms, now)
             why = self._clean(str(blind) or f"the check did not answer in {step.timeout_ms} ms", around)
             return Probed(at=now, path=command.path, happened=None, why=why, ask_at=ask_at)
         happened = output.get("happened")

@@ -17,6 +17,7 @@ from watchkeeper.values import Instant, after_ms
 
 REPEATS_MAX: Final = 3  # sendings of a step whose target honours a repetition, while no answer comes back
 LOOKS_MAX: Final = 4  # a check that cannot look is asked so often in one doubt before a person is
+LOOK_LONG_MS: Final = 30_000  # a look in vain that took longer is the last one: a person is not kept waiting
 LOOK_AGAIN_MS: Final = 2_000  # until its second look
 LOOK_AGAIN_GROWS: Final = 3  # each further pause is so many times the one before
 INTERRUPTIONS_MAX: Final = 20  # a step that loses its performer so often is what kills it: a person looks
@@ -135,9 +136,15 @@ def blind(state: StepState, event: Probed) -> StepState:
     return replace(state, ask_at=event.ask_at, why=event.why or state.why, looks=state.looks + 1)
 
 
-def look_again_at(look: int, now: Instant) -> Instant | None:
-    """When a check that could not look is asked again after its look number `look` (from 1); None: not again."""
-    return None if look >= LOOKS_MAX else after_ms(now, LOOK_AGAIN_MS * LOOK_AGAIN_GROWS ** (look - 1))
+def look_again_at(look: int, took_ms: int, now: Instant) -> Instant | None:
+    """When a check that could not look is asked again after its look number `look` (from 1), which took so long; None: not
+    again. Who waits long for each look is not left waiting for several.
+    """
+    return (
+        None
+        if look >= LOOKS_MAX or took_ms > LOOK_LONG_MS
+        else after_ms(now, LOOK_AGAIN_MS * LOOK_AGAIN_GROWS ** (look - 1))
+    )
 
 
 def settled(
