@@ -29,7 +29,7 @@ def write(identity: str, /, *, out: Path | None = None, json: bool = False) -> i
     if out is None:
         sys.stdout.write(found["document"])
         return Exit.DONE
-    target = out / found["path"] if out.is_dir() else out
+    target = inside(out, found["path"]) if out.is_dir() else out
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8") as file:
@@ -46,3 +46,11 @@ def write(identity: str, /, *, out: Path | None = None, json: bool = False) -> i
     )
     wrapped("Next: change the rules until it passes: wk test")
     return Exit.DONE
+
+
+def inside(folder: Path, path: str) -> Path:
+    """The place in the folder that a node names. Raises Rejected when it leads out of it: a node elsewhere is believed little."""
+    target = (folder / path).resolve()
+    if not target.is_relative_to(folder.resolve()):
+        raise Rejected(f"{safe(path)}: the node names a place outside {folder}; nothing was written")
+    return target
