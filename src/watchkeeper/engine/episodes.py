@@ -30,6 +30,7 @@ class Episodes:
         self._positions: dict[str, int] = {}
         self._of: dict[str, dict[str, None]] = defaultdict(dict)  # service -> its incidents, oldest first
         scribe.heard["incident"] = self._incident
+        scribe.foreseen["incident"] = lambda stored: self.take(_incident(stored.body))
         scribe.heard["note"] = self._note
         scribe.dropped["incident"] = self.forget
 
@@ -86,8 +87,11 @@ class Episodes:
     def _incident(self, stored: Put, position: int) -> None:
         if position >= self._positions.get(stored.id, 0):
             self._positions[stored.id] = position
-            self.take(msgspec.json.decode(stored.body, type=Incident))
+            self.take(_incident(stored.body))
 
     def _note(self, stored: Put, position: int) -> None:
         del position  # each note is written once
         self.acknowledge(msgspec.json.decode(stored.body, type=Note))
+
+
+_incident: Final = msgspec.json.Decoder(Incident).decode

@@ -320,6 +320,7 @@ class Pipeline:
                 if outcome.done():
                     outcome.result()  # a store that fails ends this here, before anything is decided
             for each in related:
+                self._scribe.foresee(each.commit)
                 for identity in each.changed:
                     self._line_up(identity, since_at=each.delivery.received_at)
             await judge([identity for each in related for identity in each.changed])

@@ -71,6 +71,8 @@ class Scribe:
         # its commit: answers may be heard in another order), and the id of each one dropped.
         self.heard: dict[str, Callable[[Put, int], None]] = {}
         self.dropped: dict[str, Callable[[str], None]] = {}
+        # Of those, what counts a document as soon as the store has been asked: it is judged by before it is durable.
+        self.foreseen: dict[str, Callable[[Put], None]] = {}
 
     def new_id(self, prefix: str, at: Instant | None = None) -> str:
         return id_new(prefix, at or self.clock.now(), self._dice(10))
@@ -115,6 +117,15 @@ class Scribe:
                 if (let_go := self.dropped.get(gone.kind)) is not None:
                     let_go(gone.id)
         return outcome
+
+    def foresee(self, commit: Commit) -> None:
+        """What it writes is on its way to the disk, and something is judged by it meanwhile."""
+        for each in commit.puts:
+            if (count := self.foreseen.get(each.kind)) is not None:
+                count(each)
+        for gone in commit.drops:
+            if gone.kind in self.foreseen and (let_go := self.dropped.get(gone.kind)) is not None:
+                let_go(gone.id)
 
     def _announce(self, puts: tuple[Put, ...]) -> None:
         for put in puts:
