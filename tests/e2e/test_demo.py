@@ -35,7 +35,13 @@ async def started(*words):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={name: value for name, value in os.environ.items() if not name.startswith("WATCHKEEPER")},
+        preexec_fn=_hears_interrupts,
     )
+
+
+def _hears_interrupts():
+    """A shell that puts the tests into the background has them ignore SIGINT, and a child inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def home_in(text):
