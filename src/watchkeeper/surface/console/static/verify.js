@@ -61,7 +61,7 @@ async function prove(button) {
   let proven = 0, later = 0;
   list.replaceChildren();
   button.disabled = true;
-  said.dataset.held = "";  // the page is not drawn anew under a proof that waits
+  said.dataset.held = "";  // the page is not drawn anew under a proof, nor under its result: the bar says what is newer
   for (const index of entries) {
     let rows;
     try {
@@ -77,7 +77,6 @@ async function prove(button) {
     } else if (rows.every((row) => row[1])) proven += 1; else later += 1;
     said.textContent = `${proven} of ${entries.length} ledger ${entries.length === 1 ? "entry" : "entries"} proven by this browser` + (later ? `; ${later} not in a checkpoint yet` : "");
   }
-  delete said.dataset.held;
   button.disabled = false;
 }
 const button = document.getElementById("prove");
