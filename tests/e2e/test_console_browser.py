@@ -1,5 +1,6 @@
 """The console in a real Chromium, over a real node that watches the demo's fleet: a person approves, stops, and reads."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -404,10 +405,23 @@ async def test_a_browser_proves_an_entry_itself_and_sees_an_altered_one(tmp_path
         await ana.see(f"/incidents/{incident}")
         # Once the node says "too often": that is no proof that failed.
         await page.route("**/proof", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}), times=1)
+        # And the page was about to be drawn anew when the button was pressed: its answer comes too late.
+        late = asyncio.Event()
+
+        async def waits(route):
+            await late.wait()
+            await route.continue_()
+
+        await page.route(f"**/incidents/{incident}", waits)
+        async with page.expect_request(f"**/incidents/{incident}"):
+            scope = {"entity": "component:default/mailer"}
+            await desk.post("/holds", {"scope": scope, "for": "1h", "reason": "its queue moves"})
         await page.get_by_role("button", name=re.compile("^Prove [1-9][0-9]* entr(y|ies) in this browser$")).click()
-        await expect(page.locator("#proven")).to_have_text(
-            re.compile("^([1-9][0-9]*) of \\1 ledger entr(y|ies) proven by this browser")
-        )
+        proven = re.compile("^([1-9][0-9]*) of \\1 ledger entr(y|ies) proven by this browser")
+        await expect(page.locator("#proven")).to_have_text(proven)
+        late.set()
+        await expect(page.locator(".newer button")).to_be_visible()
+        await expect(page.locator("#proven")).to_have_text(proven)
         await expect(page.locator("#unproven li")).to_have_count(0)
         for index in ("0", "3"):
             await ana.see(f"/ledger/{index}")

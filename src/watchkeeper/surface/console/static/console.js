@@ -46,7 +46,7 @@ function still() {
     $("[data-held]", $("#main")) || $$("input,textarea,select", $("#main")).some(typed) ||
     $$("details[open]", $("#main")).length > 0 || $("[data-still]:hover") !== null || getSelection().toString() !== "";
 }
-async function refresh() {
+async function refresh(pressed) {
   if (asking) return;
   asking = true;
   try {
@@ -55,6 +55,7 @@ async function refresh() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = $("#live", page);
     if (!fresh) return;
+    if (!pressed && still()) { if (behind) newer(); return; }  // somebody began while the answer was on its way
     $("#said", fresh)?.remove();
     const log = $(".log"), ended = log && log.scrollHeight - log.scrollTop - log.clientHeight < 40;
     htmx.swap({target: "#live", swap: "outerMorph", text: fresh.outerHTML});
