@@ -30,7 +30,7 @@ async function copy(text) {
 
 // Live: something was committed, so this page is asked for again and only what differs is changed.
 const live = $(".live");
-let behind = 0, asked = null, asking = false;
+let behind = 0, asked = null, asking = false, missed = false;
 // Nothing changes under the finger: not while something is pressed, typed, chosen, folded open, marked or pointed at.
 let pressed_until = 0;
 addEventListener("pointerdown", () => { pressed_until = Infinity; }, true);
@@ -47,8 +47,9 @@ function still() {
     $$("details[open]", $("#main")).length > 0 || $("[data-still]:hover") !== null || getSelection().toString() !== "";
 }
 async function refresh(pressed) {
-  if (asking) return;
+  if (asking) { missed = true; return; }  // what came while an answer was on its way may not be in it
   asking = true;
+  missed = false;
   try {
     const answer = await fetch(location.href, {headers: {Accept: "text/html"}, redirect: "manual"});
     if (!answer.ok) { if (answer.type === "opaqueredirect") location.reload(); return; }
@@ -69,12 +70,18 @@ async function refresh(pressed) {
     $(".newer")?.remove();
     if (ended && $(".log")) $(".log").scrollTop = $(".log").scrollHeight;  // whoever reads the end goes on reading it
     dress();
-  } finally { asking = false; }
+  } finally {
+    asking = false;
+    if (missed) soon();
+  }
 }
 function changed() {
   behind += 1;
+  soon();
+}
+function soon() {
   clearTimeout(asked);
-  asked = setTimeout(() => still() ? newer() : refresh(), 400);
+  asked = setTimeout(() => { if (!still()) refresh(); else if (behind) newer(); }, 400);
 }
 function newer() {
   let bar = $(".newer");
@@ -97,7 +104,7 @@ if (window.EventSource) {
 }
 
 // What is printed and looked at between two commits is no event: a page that follows it says how often to ask.
-setInterval(() => { if ($("[data-every]") && !document.hidden && !still()) refresh(); }, 2000);
+setInterval(() => { if ($("[data-every]") && !document.hidden && !asking && !still()) refresh(); }, 2000);
 
 // Countdowns step once a second, on the server's clock.
 let ahead = 0;
