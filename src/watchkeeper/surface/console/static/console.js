@@ -97,7 +97,7 @@ function newer() {
 if (window.EventSource) {
   const events = new EventSource("/api/v1/events");
   const say = (state, word) => { live.dataset.live = state; $(".said", live).textContent = word; };
-  events.onopen = () => say("on", "Live");
+  events.onopen = () => { say("on", "Live"); soon(); };  // what came since the page was drawn was told to nobody
   events.onerror = () => say("off", "As of");
   for (const kind of ["alert", "incident", "decision", "run", "approval", "hold", "freeze", "stop", "note", "proposal", "dead_letter", "reset", "grant", "activation", "breaker", "played"])
     events.addEventListener(kind, changed);
