@@ -92,6 +92,7 @@ async def filled(here, client, given):
     while counted(client, "runs", state="open") < given.live:
         assert monotonic() < end, "the live runs did not come"
         await asyncio.sleep(0.5)
+    await here.settled()  # what was sent for the live runs is judged: an alert of its rank would wait behind it
 
 
 def counted(client, what, **query):
