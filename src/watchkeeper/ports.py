@@ -256,6 +256,9 @@ class Store(Protocol):
 
     async def delivery(self, identity: str) -> Delivery | None: ...
 
+    async def deliveries_waiting(self) -> int:
+        """How many were accepted and are not yet taken apart."""
+
     async def integrate(self, limit: int = 10_000) -> int:
         """Move pending entries into the tree, in commit order; the number integrated."""
 

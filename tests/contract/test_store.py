@@ -661,6 +661,7 @@ async def test_deliveries_wait_by_priority_then_in_order(store) -> None:
     assert [found.id[4:] for found in await store.deliveries(10)] == ["1", "0", "5", "2"]
     assert [found.id[4:] for found in await store.longest_waiting(10)] == ["0", "1", "2", "5"]
     assert [found.id[4:] for found in await store.longest_waiting(2)] == ["0", "1"]
+    assert await store.deliveries_waiting() == 4
     assert (await store.delivery("dlv_4")).priority == 0
     assert await store.delivery("dlv_9") is None
 

@@ -333,6 +333,10 @@ class MemoryStore:
                 break
         return tuple(found)
 
+    async def deliveries_waiting(self) -> int:
+        self._open()
+        return len(self._world.waiting)
+
     async def longest_waiting(self, limit: int) -> tuple[Delivery, ...]:
         most = bounded(limit)
         self._open()

@@ -255,6 +255,7 @@ class Engine:
         await self.outbox.load()
         await self._deploys()
         await self.silences.load(self.taken.all)
+        await self.intake.load()
         await self.taken.runs()
         self._let_go()
         await self._ended_before()

@@ -16,7 +16,7 @@ from watchkeeper.engine.handover import Handover
 from watchkeeper.engine.pressure import Pressure
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.world import World
-from watchkeeper.errors import Malformed, Unavailable
+from watchkeeper.errors import Malformed, Unavailable, WatchkeeperError
 from watchkeeper.ports import Commit, Committed
 from watchkeeper.report.scrub import Scrubber
 from watchkeeper.signals.parse import parse
@@ -44,6 +44,10 @@ class Intake:
         self.refusal: Callable[[], str] = str  # why nothing more can be taken in; "" while it can
         self._ranker = Ranker({}, ())
         self._ranks_by = ""
+
+    async def load(self) -> None:
+        """What an earlier process accepted and did not take apart counts against the bound too."""
+        self.pending = await self._scribe.store.deliveries_waiting()
 
     async def accept(
         self, source: str, format_: str, body: bytes, headers: Mapping[str, str] | None = None, name: str = ""
@@ -80,9 +84,11 @@ class Intake:
         try:
             outcome = await self._scribe.store.commit(Commit(at=now, accepts=(delivery,)))
             if not isinstance(outcome, Committed):
-                self.pending -= 1
                 raise Unavailable(f"the delivery could not be stored: {outcome.why}")
             self.handover.add(delivery)
+        except WatchkeeperError:  # it is not stored, so nobody will take it apart
+            self.pending -= 1
+            raise
         finally:
             self.handover.unknown(delivery.id)
         self.accepted += 1

@@ -114,6 +114,11 @@ def deliveries(connection: apsw.Connection, limit: int) -> tuple[Delivery, ...]:
     return tuple(found)
 
 
+def deliveries_waiting(connection: apsw.Connection) -> int:
+    found: int = connection.execute("SELECT count(*) FROM delivery WHERE taken = 0").get
+    return found
+
+
 def longest_waiting(connection: apsw.Connection, limit: int) -> tuple[Delivery, ...]:
     """One look into the index for each priority: the pending ones are many, their priorities few."""
     places: list[int] = []

@@ -182,6 +182,9 @@ class SqliteStore:
     async def deliveries(self, limit: int) -> tuple[Delivery, ...]:
         return await self._readers.read(partial(reads.deliveries, limit=bounded(limit)))
 
+    async def deliveries_waiting(self) -> int:
+        return await self._readers.read(reads.deliveries_waiting)
+
     async def longest_waiting(self, limit: int) -> tuple[Delivery, ...]:
         return await self._readers.read(partial(reads.longest_waiting, limit=bounded(limit)))
 
