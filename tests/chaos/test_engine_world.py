@@ -4,12 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from rig import compiled
 from stage import ALICE, RESTART, SETTINGS, Stage, component, house, play, rule, runbook
 
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.correlate.incident import Incident
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.home_reading import HomeReader
+from watchkeeper.engine.records import HealthRecord
 from watchkeeper.signals.signal import DeadLetter
 
 NEEDS = runbook(more="  needs: [component:db]\n  on_failure: undo\n")
@@ -109,6 +111,22 @@ def test_a_probe_that_never_saw_anything_keeps_the_health_unknown_at_a_start_too
 
     catalog = "---".join((component("web"), component("cart"), DB))
     play(scene, Stage(house(runbooks={"mend": NEEDS}, catalog=catalog, settings=PROBED.replace(PROBE, slow))))
+
+
+@pytest.mark.parametrize(("retention", "left"), [("", []), ("retention: {legal_hold: true}", ["db-up"])])
+def test_what_a_probe_saw_goes_with_the_probe_unless_everything_is_kept(retention: str, left: list[str]) -> None:
+    async def scene(stage: Stage) -> None:
+        async def probes() -> list[str]:
+            return [each.probe for each in await stage.all(HealthRecord)]
+
+        await stage.passes(3)
+        assert await probes() == ["db-up"]
+        stage.files["watchkeeper.yaml"] = (SETTINGS + retention).encode()
+        await stage.on.activated(compiled(stage.files))
+        await stage.passes(3)
+        assert await probes() == left
+
+    play(scene, needing())
 
 
 @pytest.mark.parametrize(("blind_s", "verdict"), [(2.0, "act"), (4.2, "hold")])

@@ -23,7 +23,7 @@ from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
 from watchkeeper.home.settings import Poll
-from watchkeeper.ports import Commit, Put
+from watchkeeper.ports import Commit, Drop, Put
 from watchkeeper.signals.beat import Beat, Expectation, beat_of, missed
 from watchkeeper.signals.sample import Sample, Seen, judge
 from watchkeeper.signals.signal import Signal, Standing
@@ -37,6 +37,7 @@ BEATS_EVERY_S: Final = 0.5
 BEATS_KEPT: Final = 100
 SAMPLES_KEPT: Final = 50
 RENEW_EVERY_MS: Final = 15_000  # what goes on firing is said again so often: it was seen just now
+HEALTH_PAGE: Final = 500  # records that are looked at in one read, whether a probe still looks
 RECORD_EVERY_MS: Final = 30_000  # an unchanged health is written so often, so that its age survives a restart
 
 
@@ -61,6 +62,7 @@ class Watching:
         self._written: dict[str, Instant] = {}
         self._said_at: dict[str, Instant] = {}
         self._polls: dict[str, asyncio.Task[None]] = {}
+        self._sweep = False
 
     def restore(self, alerts: Iterable[Alert]) -> None:
         """After a start: what a probe or a silence raised before is still open, and ends when it is well again."""
@@ -84,6 +86,8 @@ class Watching:
                 for task in self._polls.values():
                     if task.done():
                         task.result()  # a probe that broke ends the process, as every task of the engine does
+                if self._sweep:
+                    await self._forget()
                 await asyncio.sleep(BEATS_EVERY_S)
         finally:
             for task in self._polls.values():
@@ -93,6 +97,7 @@ class Watching:
         """Take up the probes of the active configuration; those that left it stop."""
         wanted = {poll.name: poll for poll in self._world.configuration.settings.polls}
         self.expect()
+        self._sweep = True
         for task in self._polls.values():
             task.cancel()
         self._polls = {
@@ -101,9 +106,29 @@ class Watching:
 
     def expect(self) -> None:
         """Whose word on health counts: until each has looked, what it looks at is not known to be well."""
+        self._world.health.watch(self._watched())
+
+    def _watched(self) -> list[tuple[str, str]]:
+        """Entities, each with a probe that looks at it."""
         settings, catalog = self._world.configuration.settings, self._world.configuration.catalog
         named = ((by_alias(catalog, poll.entity), poll.name) for poll in settings.polls)
-        self._world.health.watch((entity.ref, probe) for entity, probe in named if entity is not None)
+        return [(entity.ref, probe) for entity, probe in named if entity is not None]
+
+    async def _forget(self) -> None:
+        """What probes saw that look no more goes from the store; not while a legal hold stands."""
+        self._sweep = False
+        if self._world.configuration.settings.retention.legal_hold:
+            return
+        kept = {_identity(ref, probe) for ref, probe in self._watched()}
+        after: str | None = None
+        while True:
+            page = await self._scribe.store.find("health", after=after, limit=HEALTH_PAGE)
+            drops = tuple(Drop(kind="health", id=row.id) for row in page.items if row.id not in kept)
+            if drops:
+                await self._scribe.commit(Commit(at=self._scribe.clock.now(), drops=drops))
+            after = page.next
+            if after is None:
+                return
 
     def _beat(self, signal: Signal) -> tuple[Put, ...]:
         """A beat arrived (called by the pipeline, in its commit)."""
@@ -187,7 +212,7 @@ class Watching:
             return
         self._written[poll.name] = now
         bumps = (f"dependency:{ref}",) if turned else ()
-        await self._scribe.commit(Commit(at=now, puts=(put(record, identity=f"{ref} {poll.name}"),), bumps=bumps))
+        await self._scribe.commit(Commit(at=now, puts=(put(record, identity=_identity(ref, poll.name)),), bumps=bumps))
         if turned:
             await self.turned(f"dependency:{ref}")
 
@@ -195,6 +220,11 @@ class Watching:
         """A dependency's health turned: what it held is judged afresh."""
         for alert in self._world.concerned(key):
             self._pipeline.now(alert, f"{key} changed")
+
+
+def _identity(ref: str, probe: str) -> str:
+    """Of a health record: one a probe and entity."""
+    return f"{ref} {probe}"
 
 
 _SEEN: Final = {Verdict.HEALTHY: Seen.GOOD, Verdict.UNHEALTHY: Seen.BAD, Verdict.NOTHING: Seen.BLIND}
