@@ -106,6 +106,7 @@ async def test_a_span_at_the_end_of_the_calendar_is_answered_or_refused_in_words
         found = await vera.get("/api/v1/agenda", params={"from": begin})
         assert found.status_code == 400
         assert found.json()["detail"].startswith("from: calendar year-end cannot be worked out for that time")
+        assert found.json()["field"] == "from"
 
 
 async def test_a_month_a_week_and_a_day_have_addresses_and_say_the_same():

@@ -93,7 +93,7 @@ class AgendaReader:
         engine = self._engine
         spans = await engine.calendars.spans_at(from_at)
         if isinstance(spans, No):
-            return replace(spans, detail=spans.detail.replace("at: ", "from: ", 1))
+            return invalid("from", spans.detail.removeprefix("at: "))
         now, items, unread = engine.clock.now(), list[Item](), {}
         for name, state in engine.world.calendars.items():
             if why := state.unread(now):
