@@ -124,6 +124,9 @@ def test_a_decision_called_harmful_becomes_a_file_that_the_rules_must_pass(
     code, said, _ = wk("feedback", decision["id"], "false", "--text", "it was a deploy")
     assert code == Exit.DONE
     assert "wk decisions test" in said
+    own = wk("run", "shop/mend", "--target", "web", "--reason", "by hand", "--json")[1]
+    code, said, _ = wk("feedback", json.loads(own)["decision"]["id"], "harmful")
+    assert (code, "wk decisions test" in said) == (Exit.DONE, False), "a person's own act makes no test"
     code, said, _ = wk("decisions", "test", decision["id"], "--out", str(folder))
     assert code == Exit.DONE, said
     (path,) = (folder / "packs/shop/replays").iterdir()

@@ -220,6 +220,9 @@ def test_an_operator_reads_latencies(wk) -> None:
     assert len(json.loads(said)["stages"]) == 7
     code, _, error = wk("latency", "speed")
     assert (code, "no stage 'speed': intake, line" in error) == (Exit.USAGE, True)
+    for verb in ("latency", "traffic"):
+        code, _, error = wk(verb, "--window", "")
+        assert (code, "--window is empty: say 1h, 24h or 7d" in error) == (Exit.USAGE, True)
 
 
 def test_an_operator_reads_traffic_and_trends(wk) -> None:

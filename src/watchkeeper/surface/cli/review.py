@@ -7,7 +7,7 @@ from watchkeeper.surface.cli.find import whole
 from watchkeeper.surface.cli.look import LISTED, more, nothing
 from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.words import Column, as_json, at, bare, count, safe, say, short, table, wrapped
-from watchkeeper.surface.client import segment
+from watchkeeper.surface.client import Client, Problem, segment
 
 SAYS: tuple[str, ...] = ("helpful", "false", "harmful")
 
@@ -161,10 +161,19 @@ def feedback(identity: str, says: str, /, *, text: str = "", json: bool = False)
         as_json(found)
         return Exit.DONE
     wrapped(f"Recorded: {says}.{_after(client.items('/demotions', {'rule': found['rule'], 'state': 'open'}), found)}")
-    if says != "helpful":
+    if says != "helpful" and _makes_a_test(client, found["decision"]):
         tail = short(found["decision"])
         wrapped(f"A test that later rules must pass: wk decisions test {tail} --out HOME")
     return Exit.DONE
+
+
+def _makes_a_test(client: Client, decision: str) -> bool:
+    """Not of what did nothing, and not of a person's own act."""
+    try:
+        client.get(f"/decisions/{segment(decision)}/test")
+    except Problem:
+        return False
+    return True
 
 
 def _after(demotions: Any, found: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ def latency(stage: str = "", /, *, window: str = "1h", json: bool = False) -> in
     window
         1h (by the minute), 24h (by the hour) or 7d (by six hours).
     """
-    found = here().client().get("/latency", {"window": window})
+    found = here().client().get("/latency", {"window": _window(window)})
     if stage:
         return _stage(found, stage, json=json)
     if json:
@@ -108,7 +108,7 @@ def traffic(*, window: str = "1h", json: bool = False) -> int:
     window
         1h (by the minute), 24h (by the hour) or 7d (by six hours).
     """
-    found = here().client().get("/traffic", {"window": window})
+    found = here().client().get("/traffic", {"window": _window(window)})
     if json:
         as_json(found)
         return Exit.DONE
@@ -125,6 +125,13 @@ def traffic(*, window: str = "1h", json: bool = False) -> int:
         f"{UNKNOWN}: the node did not run, so nobody knows."
     )
     return Exit.DONE
+
+
+def _window(window: str) -> str:
+    """The node knows which there are; a name that is empty would not reach it, and it would choose one itself."""
+    if not window:
+        raise Ends(Exit.USAGE, "--window is empty: say 1h, 24h or 7d")
+    return window
 
 
 def trend(service: str = "", /, *, days: int = 30, json: bool = False) -> int:
