@@ -76,7 +76,7 @@ def services_of(catalog: Catalog, ref: str) -> tuple[str, ...]:
 def cycles(catalog: Catalog) -> tuple[tuple[str, ...], ...]:
     """One shortest path for each knot of entities that depend on each other, first repeated last: (a, b, a)."""
     found = []
-    for knot in _knots(catalog.needs):
+    for knot in knots(catalog.needs):
         start = min(knot)
         if len(knot) > 1 or start in catalog.needs.get(start, ()):
             found.append(_around(catalog.needs, start, knot))
@@ -125,7 +125,7 @@ def _around(edges: Mapping[str, tuple[str, ...]], start: str, knot: Collection[s
     raise AssertionError(f"{start} is in no cycle")  # a knot of two or more always closes
 
 
-def _knots(edges: Mapping[str, tuple[str, ...]]) -> list[set[str]]:
+def knots(edges: Mapping[str, tuple[str, ...]]) -> list[set[str]]:
     """Strongly connected components, without recursion. Source: Tarjan 1972, in Pearce's iterative form."""
     order: dict[str, int] = {}
     low: dict[str, int] = {}

@@ -8,6 +8,7 @@ import msgspec
 from watchkeeper.catalog.catalog import by_alias, by_ref
 from watchkeeper.catalog.entity import Entity, EntityKind
 from watchkeeper.engine.answer import No, missing
+from watchkeeper.engine.condition_reading import Estate, Look
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.reading import Listed, View
 from watchkeeper.engine.records import Activation, read
@@ -25,6 +26,7 @@ REFS_MAX: Final = 200  # asked for by name in one go
 class HomeReader:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._estate = Estate()
 
     async def configuration(self, differing: Iterable[str]) -> View:
         """What is active, since when and by whom; and how the folder differs from it."""
@@ -77,9 +79,10 @@ class HomeReader:
     def services(self, kind: str = "", environment: str = "", refs: Sequence[str] = ()) -> Listed:
         """Of the whole catalogue, or only those of `refs` that are in it."""
         entities = self._engine.world.configuration.catalog.entities
+        look = Look(self._engine, self._estate)
         among = [entities[ref] for ref in dict.fromkeys(refs) if ref in entities] if refs else entities.values()
         found = [
-            self._service(entity)
+            self._service(entity, look)
             for entity in among
             if entity.kind in SERVICES
             and (not kind or entity.kind.value.lower() == kind.lower())
@@ -92,12 +95,12 @@ class HomeReader:
         entity = by_ref(catalog, name) or by_alias(catalog, name)
         if entity is None:
             return missing("service", name)
+        look = Look(self._engine, self._estate)
         return {
             **plain(entity),
-            **self._service(entity),
-            "needs": [self._neighbour(ref) for ref in catalog.needs.get(entity.ref, ())[:NEIGHBOURS_MAX]],
-            "needed_by": [self._neighbour(ref) for ref in catalog.needed_by.get(entity.ref, ())[:NEIGHBOURS_MAX]],
-            "run": self._engine.world.busy.get(entity.ref, ""),
+            **self._service(entity, look),
+            "needs": [_neighbour(ref, look) for ref in catalog.needs.get(entity.ref, ())[:NEIGHBOURS_MAX]],
+            "needed_by": [_neighbour(ref, look) for ref in catalog.needed_by.get(entity.ref, ())[:NEIGHBOURS_MAX]],
         }
 
     def neighbourhood(self, name: str, hops: int) -> View | No:
@@ -117,12 +120,14 @@ class HomeReader:
                 edge = list(dict.fromkeys(edge))
                 complete = complete and len(found) + len(edge) <= NEIGHBOURS_MAX
                 found |= dict.fromkeys(edge[: max(0, NEIGHBOURS_MAX - len(found))])
-        nodes = [self._service(one) for ref in found if (one := by_ref(catalog, ref)) is not None]
+        look = Look(self._engine, self._estate)
+        nodes = [self._service(one, look) for ref in found if (one := by_ref(catalog, ref)) is not None]
         known = {one["ref"] for one in nodes}
         edges = [(ref, other) for ref in known for other in catalog.needs.get(ref, ()) if other in known]
         return {"focus": entity.ref, "nodes": nodes, "edges": sorted(edges), "complete": complete}
 
-    def _service(self, entity: Entity) -> View:
+    def _service(self, entity: Entity, look: Look) -> View:
+        """`health` is what guards see of it by itself, `condition` what people read of the whole."""
         return {
             "ref": entity.ref,
             "kind": entity.kind.value,
@@ -132,19 +137,17 @@ class HomeReader:
             "environment": entity.environment,
             "region": entity.region,
             "tier": entity.tier,
-            "health": self._health(entity.ref),
+            "health": look.health(entity.ref),
             "alerts": sorted(self._engine.world.failing.get(entity.ref, ())),
             "type": entity.type,
+            "condition": look.condition(entity.ref),
+            "limits": look.limits(entity),
+            "run": self._engine.world.busy.get(entity.ref, ""),
         }
 
-    def _neighbour(self, ref: str) -> View:
-        return {"ref": ref, "health": self._health(ref)}
 
-    def _health(self, ref: str) -> View:
-        """As the guards see it: by alerts and by probes that are fresh."""
-        seen = self._engine.world.health.of(ref, self._engine.scribe.clock.now())
-        failing = bool(self._engine.world.failing.get(ref))
-        return {"is": "unhealthy" if failing else seen.health.value, "at": seen.at, "why": seen.why}
+def _neighbour(ref: str, look: Look) -> View:
+    return {"ref": ref, "health": look.health(ref), "condition": look.condition(ref)}
 
 
 def _rule(rule: Rule) -> View:

@@ -136,12 +136,15 @@ async def services(
     environment: Annotated[str, Query(max_length=100)] = "",
     ref: Annotated[list[str] | None, Query(max_length=REFS_MAX)] = None,
 ) -> Response:
-    """`ref`, again for each: only these, and of them those that are in the catalogue."""
+    """`ref`, again for each: only these, and of them those that are in the catalogue. `health` is what guards see of the
+    thing itself, `condition` what people read of the whole with its parts and needs, `limits` what keeps automation off it.
+    """
     return answer(node.home.services(kind, environment, ref or ()))
 
 
 @family.get(f"/services/{NAME}")
 async def service(node: Here, name: str) -> Response:
+    """One entity: what it is made of, what it needs, what needs it, and how each of these is."""
     return answer(node.home.service(name))
 
 

@@ -1,13 +1,22 @@
 """What there is and what may be done about it: the catalogue, rules, runbooks. From the node, or from the files."""
 
-from typing import Any
+from typing import Any, Final
 
 from watchkeeper.surface.cli.look import nothing
 from watchkeeper.surface.cli.place import Ends, Exit, here
-from watchkeeper.surface.cli.words import Column, as_json, at, bare, lasts, mark, pairs, table, tell
+from watchkeeper.surface.cli.words import Column, as_json, at, bare, brief, lasts, mark, pairs, table, tell
 from watchkeeper.surface.client import NoNode, Problem, segment
 
 LISTED: int = 200
+# What keeps automation off an entity, in a word.
+LIMIT: Final = {
+    "stop": "stopped",
+    "exclusion": "excluded",
+    "freeze": "frozen",
+    "hold": "held",
+    "breaker": "breaker open",
+    "no_automation": "none",
+}
 
 
 def catalog(ref: str = "", /, *, kind: str = "", environment: str = "", limit: int = LISTED, json: bool = False) -> int:
@@ -41,7 +50,9 @@ def catalog(ref: str = "", /, *, kind: str = "", environment: str = "", limit: i
         (
             Column(name="entity", flex=True),
             Column(name="kind"),
-            Column(name="health", styled=True),
+            Column(name="condition", styled=True),
+            Column(name="parts", spare=True),
+            Column(name="automation", flex=True, spare=True),
             Column(name="environment"),
             Column(name="tier"),
             Column(name="region", spare=True),
@@ -51,7 +62,9 @@ def catalog(ref: str = "", /, *, kind: str = "", environment: str = "", limit: i
             (
                 each["name"],
                 each["kind"],
-                (each.get("health") or {}).get("is"),
+                _condition(each)["is"],
+                _condition(each).get("why"),
+                ", ".join(dict.fromkeys(LIMIT.get(one["kind"], one["kind"]) for one in each.get("limits") or ())),
                 each.get("environment"),
                 each.get("tier"),
                 each.get("region"),
@@ -73,12 +86,13 @@ def _entity(ref: str, *, json: bool) -> int:
     if json:
         as_json(found)
         return Exit.DONE
-    health = found.get("health") or {}
+    health, whole = found.get("health") or {}, _condition(found)
     pairs(
         [
             ("entity", found["ref"]),
+            ("condition", f"{mark(whole['is'])}{': ' + whole['why'] if whole.get('why') else ''}"),
             (
-                "health",
+                "seen by itself",
                 f"{mark(health.get('is'))}{', seen ' + at(health['at']) if health.get('at') else ''}{': ' + health['why'] if health.get('why') else ''}",
             ),
             ("owner", found.get("owner")),
@@ -88,6 +102,8 @@ def _entity(ref: str, *, json: bool) -> int:
             ("tier", found.get("tier")),
             ("reach", found.get("reach")),
             ("file", f"{found['file']}:{found['line']}" if found.get("file") else ""),
+            ("made of", ", ".join(bare(each) for each in whole.get("of") or ())),
+            ("automation", "; ".join(_kept_off(each) for each in found.get("limits") or ())),
             ("needs", _neighbours(found.get("needs"))),
             ("needed by", _neighbours(found.get("needed_by"))),
             ("under repair", found.get("run")),
@@ -97,7 +113,20 @@ def _entity(ref: str, *, json: bool) -> int:
 
 
 def _neighbours(found: list[dict[str, Any]] | None) -> str:
-    return ", ".join(f"{bare(each['ref'])} ({(each.get('health') or {}).get('is', 'unknown')})" for each in found or [])
+    return ", ".join(f"{bare(each['ref'])} ({_condition(each)['is']})" for each in found or [])
+
+
+def _condition(one: dict[str, Any]) -> dict[str, Any]:
+    """Of the whole; of a node that does not say it, what is seen of the thing itself."""
+    return one.get("condition") or {"is": (one.get("health") or {}).get("is", "unknown")}
+
+
+def _kept_off(limit: dict[str, Any]) -> str:
+    until = f" until {at(limit['until_at'])}" if limit.get("until_at") else ""
+    by = f" by {bare(limit['by'])}" if limit.get("by") else ""
+    return (
+        f"{LIMIT.get(limit['kind'], limit['kind'])}{until}{by}{': ' + brief(limit['why']) if limit.get('why') else ''}"
+    )
 
 
 def rules(*, pack: str = "", limit: int = LISTED, json: bool = False) -> int:

@@ -55,6 +55,8 @@ _MARKS: Final[dict[str, tuple[str, str, str]]] = {
     "resolved": ("✓", "+", "green"),
     "healthy": ("✓", "+", "green"),
     "unhealthy": ("✗", "x", "red"),
+    "degraded": ("△", "!", "yellow"),
+    "failing": ("✗", "x", "red"),
     "pending": ("◆", "?", "yellow"),
     "approved": ("✓", "+", "green"),
     "rejected": ("✗", "x", ""),

@@ -69,6 +69,8 @@ STEP: Final = {
 }
 HEALTH: Final = {
     "healthy": ("healthy", "circle-check", "healthy"),
+    "degraded": ("degraded", "triangle-alert", "degraded"),
+    "failing": ("failing", "octagon-x", "failing"),
     "unhealthy": ("failing", "octagon-x", "failing"),
     "unknown": ("unknown", "circle-question-mark", "unknown"),
 }
