@@ -1,5 +1,6 @@
 """What the world says: dependencies, replicas, other groups and regions, expectations, flapping, probes, heartbeats."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from watchkeeper.correlate.incident import Incident
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.home_reading import HomeReader
 from watchkeeper.engine.records import HealthRecord
+from watchkeeper.ports import Commit, Committed, Refused
 from watchkeeper.signals.signal import DeadLetter
 
 NEEDS = runbook(more="  needs: [component:db]\n  on_failure: undo\n")
@@ -127,6 +129,45 @@ def test_what_a_probe_saw_goes_with_the_probe_unless_everything_is_kept(retentio
         assert await probes() == left
 
     play(scene, needing())
+
+
+def test_what_a_probe_was_about_to_say_when_another_configuration_came_is_said() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.theatre.status["db"] = 500
+        await stage.until(lambda: [each for each in stage.on.correlation.alerts() if each.resolved_at is None])
+        async with stage.on.pipeline.turn:  # as an activation has it, while it maps every alert
+            stage.theatre.status["db"] = 200
+            await stage.passes(5)
+            stage.on.watching.configure()
+        await stage.passes(5)
+        (alert,) = stage.on.correlation.alerts()
+        assert alert.resolved_at is not None, "else it is taken to fire until it is stale"
+
+    play(scene, needing())
+
+
+def test_a_version_that_a_probe_raised_is_heard_of_when_another_configuration_ends_the_probe() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.passes(3)
+        commit, late = stage.store.commit, []
+
+        async def slow(wanted: Commit) -> Committed | Refused:
+            answer = await commit(wanted)
+            if "dependency:component:default/db" in wanted.bumps:
+                late.append(wanted)
+                await asyncio.sleep(1)
+            return answer
+
+        stage.store.commit = slow  # type: ignore[method-assign]
+        stage.theatre.status["db"] = 500
+        await stage.until(lambda: late)
+        stage.on.watching.configure()
+        await stage.passes(2)
+        assert stage.on.scribe.versions == await stage.store.versions()
+
+    catalog = "---".join((component("web"), component("cart"), DB))
+    settings = PROBED.replace("failures: 2", "failures: 90")  # an alert would raise the version once more
+    play(scene, Stage(house(runbooks={"mend": NEEDS}, catalog=catalog, settings=settings)))
 
 
 @pytest.mark.parametrize(("blind_s", "verdict"), [(2.0, "act"), (4.2, "hold")])

@@ -23,7 +23,7 @@ from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
 from watchkeeper.home.settings import Poll
-from watchkeeper.ports import Commit, Drop, Put
+from watchkeeper.ports import Commit, Committed, Drop, Put, Refused
 from watchkeeper.signals.beat import Beat, Expectation, beat_of, missed
 from watchkeeper.signals.sample import Sample, Seen, judge
 from watchkeeper.signals.signal import Signal, Standing
@@ -63,6 +63,7 @@ class Watching:
         self._said_at: dict[str, Instant] = {}
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._sweep = False
+        self._writing: set[asyncio.Task[Committed | Refused]] = set()
 
     def restore(self, alerts: Iterable[Alert]) -> None:
         """After a start: what a probe or a silence raised before is still open, and ends when it is well again."""
@@ -166,8 +167,11 @@ class Watching:
         if said == self._told.get(name) and not (due and fresh and fresh[-1].standing is Standing.FIRING):
             return
         before = set(self._told.get(name, ())) if not due else set(said[:-1]) & set(self._told.get(name, ()))
-        self._told[name], self._said_at[name] = said, now
         await self._pipeline.say([each for each, words in zip(fresh, said, strict=True) if words not in before])
+        self._told[name], self._said_at[name] = (
+            said,
+            now,
+        )  # not before: another configuration may end this task meanwhile
 
     async def _poll(self, poll: Poll) -> None:
         """Look, every `every_ms`, for ever. The first look waits its share, so that a thousand probes spread."""
@@ -212,7 +216,13 @@ class Watching:
             return
         self._written[poll.name] = now
         bumps = (f"dependency:{ref}",) if turned else ()
-        await self._scribe.commit(Commit(at=now, puts=(put(record, identity=_identity(ref, poll.name)),), bumps=bumps))
+        commit = Commit(at=now, puts=(put(record, identity=_identity(ref, poll.name)),), bumps=bumps)
+        writing = asyncio.create_task(self._scribe.commit(commit), name=f"health {ref}")
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        # Another configuration may end this task. A version that was raised must be heard of all the same: whoever compared
+        # an older one would be refused for ever.
+        await asyncio.shield(writing)
         if turned:
             await self.turned(f"dependency:{ref}")
 
