@@ -79,6 +79,9 @@ def test_what_cannot_be_read_counts_for_a_while_and_then_no_more():
         assert not stage.on.world.suppressed
         there.answer = b"{"
         await stage.passes(11)
+        there.answer = b"[" * 100_000
+        await stage.passes(11)
+        assert "default" in stage.on.silences.failing
         there.answer = [silenced("Down", "web")]
         await stage.until(lambda: stage.on.world.suppressed)
         assert not stage.on.silences.failing

@@ -65,6 +65,8 @@ def test_a_body_that_is_no_json_is_unhealthy():
         "the body is no JSON: '<html>'",
     )
     assert judge("http", {"json": {"a": 1}}, {"status": 200, "body": b'{"a": 1}'})[0] is Seen.HEALTHY
+    deep = judge("http", {"json": {"a": 1}}, {"status": 200, "body": '{"a":' + "[" * 60_000})
+    assert (deep[0], deep[1][:20]) == (Seen.UNHEALTHY, "the body is no JSON:"), "a target's answer never ends a process"
     long = judge("http", {"json": {"a": 1}}, {"status": 200, "body": "x" * 500})[1]
     assert long.endswith("…")
     assert len(long) < 130

@@ -116,13 +116,16 @@ class NodeProber:
         )
         try:
             answer = msgspec.json.decode(response.body, type=_Answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as unread:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unread:
             raise Unavailable(
                 f"promql: the answer (status {response.status}) is not Prometheus's: {unread}"
             ) from unread
         if answer.status != "success" or answer.data is None:
             raise Rejected(f"promql: {answer.error or f'status {response.status}'}")
-        return {"samples": _samples(answer.data)}
+        try:
+            return {"samples": _samples(answer.data)}
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError) as odd:
+            raise Rejected(f"promql: the query gives something else than plain numbers: {odd}") from odd
 
 
 class _Data(msgspec.Struct):

@@ -158,7 +158,7 @@ class PrometheusHistory:
             raise Rejected(f"it refuses us (status {response.status}): give its bearer token with --token-file")
         try:
             head = msgspec.json.decode(response.body, type=_Head)
-        except (msgspec.DecodeError, UnicodeDecodeError) as unread:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unread:
             raise Unavailable(
                 f"the answer (status {response.status}) is not Prometheus's: is that its address?"
             ) from unread
@@ -169,7 +169,7 @@ class PrometheusHistory:
             raise Rejected(f"it says {head.errorType or response.status}: {error}")
         try:
             return msgspec.json.decode(head.data, type=shape)
-        except msgspec.DecodeError as unread:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unread:
             raise Unavailable(f"the answer is of another shape than Prometheus's: {unread}") from unread
 
 

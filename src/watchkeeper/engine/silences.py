@@ -170,7 +170,7 @@ class Silences:
             body = await ask(f"{settings.api.rstrip('/')}{PATH}")
             self._heard[name] = _read(asked_at, body)
             self.failing.pop(name, None)
-        except (WatchkeeperError, msgspec.DecodeError, UnicodeDecodeError) as failed:
+        except (WatchkeeperError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failed:
             if name not in self.failing:
                 log.warning("silences cannot be read", source=name, why=str(failed))
             self.failing[name] = str(failed)

@@ -90,7 +90,7 @@ def _json(wanted: Mapping[str, Any], body: Any) -> str:
     """Each path (`status.db`, `items.0.ok`) equals its value."""
     try:
         document = msgspec.json.decode(body if isinstance(body, bytes) else str(body).encode())
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return f"the body is no JSON: {_shown(body)}"
     for path, value in wanted.items():
         found = _at(document, path.removeprefix("$.").split("."))
