@@ -126,6 +126,16 @@ async def test_the_last_admin_stays(door: Door) -> None:
     assert not isinstance(await door.people.remove(ALICE, "alice", "left"), No)
 
 
+async def test_nobody_removes_themselves_also_with_another_admin(door: Door) -> None:
+    await door.person("local:alice")
+    await door.person("local:typed-wrong", "admin")
+    no = await door.people.remove(ALICE, "local:alice", "left")
+    assert isinstance(no, No)
+    assert no.detail == "local:alice is you: another admin removes you, so that one who can come in stays"
+    assert door.people.named("local:alice") is not None
+    assert not isinstance(await door.people.remove(ALICE, "local:typed-wrong", "typed wrong"), No)
+
+
 @pytest.mark.parametrize("name", ["", "a b", "x" * 101, "bell\a"])
 async def test_a_name_that_nobody_could_type_is_refused(door: Door, name: str) -> None:
     no = await door.people.add(ALICE, name, ("admin",))

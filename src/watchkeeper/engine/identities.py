@@ -168,13 +168,17 @@ class Identities:
         return found
 
     async def remove(self, actor: Actor, identity: str, reason: str) -> Identity | No:
-        """Ends an identity and every token of it. The last admin stays."""
+        """Ends an identity and every token of it. The last admin stays, and nobody removes themselves: whoever removes
+        can come in, which of a name that was typed wrong nobody knows.
+        """
         before = self.identities.get(identity) or self.named(identity)
         if before is None:
             return missing("identity", identity)
         admins = [found for found in self.identities.values() if "admin" in found.roles and found.id != before.id]
         if "admin" in before.roles and not admins:
             return denied(f"{before.name} is the last admin: add another one first")
+        if actor.identity == before.id or actor.name == before.name:
+            return denied(f"{before.name} is you: another admin removes you, so that one who can come in stays")
         now = self._scribe.clock.now()
         found = msgspec.structs.replace(before, removed_at=now, removed_by=actor.name)
         theirs = [

@@ -46,5 +46,27 @@ def _field(error: Mapping[str, Any]) -> dict[str, Any]:
     place = [str(part) for part in error.get("loc", ())]
     if place and place[0] in {"body", "query", "path", "header"}:
         place = place[1:]
-    message = str(error.get("msg", "does not fit"))[:VALUE_CHARS_MAX]
+    message = _message(error)[:VALUE_CHARS_MAX]
     return {"file": "", "line": 0, "column": 0, "field": ".".join(place), "message": message, "expected": ""}
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """What the framework means, for who wrote the value: its own sentences speak of an input."""
+    bound = dict(error.get("ctx") or {})
+    match error.get("type"):
+        case "less_than_equal" | "less_than":
+            return f"at most {bound.get('le', bound.get('lt'))}"
+        case "greater_than_equal" | "greater_than":
+            return f"at least {bound.get('ge', bound.get('gt'))}"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "not a whole number"
+        case "bool_parsing" | "bool_type":
+            return "write true or false"
+        case "missing":
+            return "is missing"
+        case "string_too_long" | "too_long":
+            return f"at most {bound.get('max_length')} long"
+        case "string_too_short" | "too_short":
+            return f"at least {bound.get('min_length')} long"
+        case _:
+            return str(error.get("msg", "does not fit"))

@@ -3,6 +3,7 @@
 Exit codes: 0 done or yes, 1 the answer is no, 2 wrong use, 3 cannot now, 4 a bug, 130 interrupted (SEMANTICS 15).
 """
 
+import errno
 import importlib
 import os
 import sys
@@ -14,16 +15,18 @@ from watchkeeper.surface.cli.place import Ends, Exit, go, here, taken
 from watchkeeper.surface.cli.verbs import VERBS, nearest
 from watchkeeper.surface.client import NoNode, Problem
 
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 _BARE: Final = {"--json": "json"}  # what a verb may carry and still needs no parser
 
 
 def main(line: Sequence[str] | None = None) -> int:
     """One command. Returns the exit code; prints the answer on stdout and everything else on stderr."""
     words = list(sys.argv[1:] if line is None else line)
+    _stand_in()
     try:
         place, rest = taken(words, os.environ)
         go(place)
-        return int(_run(rest))
+        return _answered(rest)
     except Ends as end:
         return _end(end.code, end.sentence)
     except NoNode:
@@ -42,11 +45,39 @@ def main(line: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _end(Exit.INTERRUPTED, "interrupted")
     except BrokenPipeError:
-        # Whoever read us has seen enough; what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read us has seen enough.
+        _let_go()
         return Exit.DONE
+    except OSError as full:
+        if full.errno not in _FULL:
+            return _bug(full)
+        _let_go()
+        return _end(Exit.LATER, f"the answer could not be written: {full.strerror}: make room, then ask again")
     except Exception as bug:  # noqa: BLE001  the edge: a bug ends in one sentence, its traceback in a file
         return _bug(bug)
+
+
+def _stand_in() -> None:
+    """A stream that the caller closed is nowhere: what would be opened next in its place is no terminal."""
+    for number, mode in enumerate(("r", "w", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+        if (name := ("stdin", "stdout", "stderr")[number]) and getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", errors="replace", closefd=False))
+
+
+def _let_go() -> None:
+    """What is still buffered has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _answered(rest: list[str]) -> int:
+    """The code, once the answer is written: a full disk is told by us, not by the interpreter as it ends."""
+    code = int(_run(rest))
+    sys.stdout.flush()
+    return code
 
 
 def _run(rest: list[str]) -> int:

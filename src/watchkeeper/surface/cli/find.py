@@ -25,12 +25,29 @@ LISTS: Final = {
     "brd": "/brakes",
     "dmt": "/demotions",
 }
+# path -> what one of them is called, and the command that lists them
+_SHOWN: Final = {
+    "/decisions": ("decision", "wk decisions"),
+    "/runs": ("run", "wk runs"),
+    "/approvals": ("approval", "wk approvals"),
+    "/cards": ("card", "wk approvals cards"),
+    "/incidents": ("incident", "wk incidents"),
+    "/alerts": ("alert", "wk alerts"),
+    "/holds": ("hold", "wk hold"),
+    "/freezes": ("freeze", "wk freeze"),
+    "/stops": ("stop", "wk status"),
+    "/grants": ("grant", "wk autonomy grants"),
+    "/breakers": ("breaker", "wk breakers"),
+    "/brakes": ("brake", "wk breakers"),
+    "/demotions": ("demotion", "wk autonomy demotions"),
+}
 
 
 def whole(client: Client, path: str, text: str, noun: str) -> str:
     """The full id. Raises Ends when nothing, or more than one thing, ends so."""
     prefix, mid, rest = text.partition("_")
     tail = (rest if mid else text).removeprefix("…").removeprefix("~").removeprefix("...")
+    _kind(prefix if mid else "", path, text, noun)
     if mid and len(rest) >= _FULL:
         return text
     if len(tail) < TAIL_LEAST:
@@ -52,6 +69,16 @@ def whole(client: Client, path: str, text: str, noun: str) -> str:
     raise Ends(Exit.NO, f"{len(found)} {noun}s end in {tail!r}: give the full id, one of {', '.join(found[:4])}")
 
 
+def _kind(prefix: str, path: str, text: str, noun: str) -> None:
+    """An id of another kind is never found here, however long one looks. Raises Ends."""
+    own = LISTS.get(prefix, path)
+    if own != path and path in _SHOWN:
+        other, _ = _SHOWN[own]
+        raise Ends(
+            Exit.USAGE, f"{text!r} is the id of {_a(other)}, not of {_a(noun)}: {_SHOWN[path][1]} lists what there is"
+        )
+
+
 def one(path: str, text: str, noun: str) -> tuple[Client, str, Any]:
     """The client, the full id and the document."""
     client = here().client()
@@ -60,8 +87,9 @@ def one(path: str, text: str, noun: str) -> tuple[Client, str, Any]:
         return client, identity, client.get(f"{path}/{segment(identity)}")
     except Problem as said:
         if said.status == 404:
+            lists = _SHOWN[path][1] if path in _SHOWN else f"wk {path[1:]}"
             raise Ends(
-                Exit.NO, f"no {noun} {short(identity) if '_' in identity else identity}: wk {path[1:]} lists them"
+                Exit.NO, f"no {noun} {short(identity) if '_' in identity else identity}: {lists} lists them"
             ) from said
         raise
 

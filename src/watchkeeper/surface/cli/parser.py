@@ -4,7 +4,13 @@ import importlib
 from typing import Any, Final
 
 from cyclopts import App, Group, Parameter
-from cyclopts.exceptions import CycloptsError, UnknownCommandError
+from cyclopts.exceptions import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from watchkeeper import __version__
 from watchkeeper.surface.cli.place import Ends, Exit
@@ -15,6 +21,16 @@ _EPILOGUE: Final = (
     "URL and WATCHKEEPER_TOKEN it asks a node elsewhere. Every listing takes --json. Exit codes: 0 done or yes, 1 the "
     "answer is no, 2 wrong use, 3 cannot now, 4 internal error, 130 interrupted."
 )
+
+# What people write by habit -> the same said by the verb, where it has that option and not the other.
+_SAME: Final = {
+    "--reason": "--comment",
+    "--comment": "--reason",
+    "--status": "--state",
+    "--state": "--status",
+    "--service": "--target",
+    "--format": "--json",
+}
 
 
 def parse_and_run(words: list[str]) -> int:
@@ -34,6 +50,9 @@ def parse_and_run(words: list[str]) -> int:
         )
     except CycloptsError as wrong:
         raise Ends(Exit.USAGE, _refusal(wrong, words)) from wrong
+    except SystemExit:
+        # The help's own way out when nobody reads on (`wk --help | head -1`): enough was seen.
+        return Exit.DONE
     return int(done or 0)
 
 
@@ -99,6 +118,41 @@ def _refusal(wrong: CycloptsError, words: list[str]) -> str:
     verb = " ".join(word for word in words[:2] if not word.startswith("-"))
     known = [" ".join(each.words) for each in (*tops(), *(sub for top in tops() for sub in subs(top.words[0])))]
     shown = verb if verb in known else verb.split(" ")[0]
-    if isinstance(wrong, UnknownCommandError):
-        return f"{wrong}: see 'wk {shown} --help'"
-    return f"{' '.join(str(wrong).split())}: see 'wk {shown} --help'"
+    return f"{_sentence(wrong, words)}: see 'wk {shown} --help'"
+
+
+def _sentence(wrong: CycloptsError, words: list[str]) -> str:
+    """What is wrong, without the parser's own words for itself."""
+    match wrong:
+        case UnusedCliTokensError() if wrong.unused_tokens:
+            return f"nothing more is expected here, and there is {' '.join(map(repr, wrong.unused_tokens))}"
+        case UnknownOptionError():
+            value = wrong.token.keyword or wrong.token.value
+            known = [name for each in wrong.argument_collection for name in each.names if name.startswith("--")]
+            close = _SAME.get(value, "") if _SAME.get(value, "") in known else _near(value, known)
+            return f"unknown option {value}{f' (did you mean {close}?)' if close else ''}"
+        case MissingArgumentError() if wrong.argument is not None:
+            name = wrong.keyword or wrong.argument.name
+            return _missing(name, wrong.keyword is not None, words)
+        case CoercionError() if wrong.token is not None and wrong.token.keyword and wrong.target_type is int:
+            return f"{wrong.token.keyword} {wrong.token.value}: give a whole number"
+        case _:
+            return " ".join(str(wrong).split()).rstrip(".")
+
+
+def _near(value: str, known: list[str]) -> str:
+    """Without the dashes, which all of them share."""
+    found = nearest(value.lstrip("-"), tuple(each.lstrip("-") for each in known))
+    return f"--{found}" if found else ""
+
+
+def _missing(name: str, given: bool, words: list[str]) -> str:
+    """`given`: the option stands in the line, and what follows is no value."""
+    if not name.startswith("-"):
+        return f"{name.upper()} is missing"
+    if not given:
+        return f"{name} is missing"
+    after = next(iter(words[words.index(name) + 1 :]), "") if name in words else ""
+    if after.startswith("-") and len(after) > 1:
+        return f"{name} needs a value, and {after!r} begins like an option (write {name}={after} if it is the value)"
+    return f"{name} needs a value"

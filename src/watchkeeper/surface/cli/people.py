@@ -3,7 +3,7 @@
 from typing import Any
 
 from watchkeeper.surface.cli.look import LISTED, more
-from watchkeeper.surface.cli.place import Ends, Exit, bootstrap_token, here, user
+from watchkeeper.surface.cli.place import Ends, Exit, bootstrap_token, here, known_user, user
 from watchkeeper.surface.cli.words import Column, as_json, at, pairs, safe, say, table, tell, wrapped
 from watchkeeper.surface.client import Problem, segment
 
@@ -113,6 +113,10 @@ def identity_add(
         as_json(found)
         return Exit.DONE
     wrapped(f"Added {safe(found['name'])} with {', '.join(found['roles'])}.")
+    if here().local and not me and name.startswith("local:") and not known_user(name.removeprefix("local:")):
+        tell(
+            f"wk: this machine has no user {safe(name.removeprefix('local:'))}: nobody can come in as that until it has"
+        )
     if me:
         wrapped("On this machine wk knows you by your user; the bootstrap token can now only post to source 'default'.")
     return Exit.DONE

@@ -130,6 +130,8 @@ def taken(line: Sequence[str], environment: Mapping[str, str]) -> tuple[Place, l
             rest.append(word)
     if values["--url"] and not values["--url"].startswith(("http://", "https://")):
         raise Ends(Exit.USAGE, f"--url {values['--url']}: write it with its scheme, for example http://127.0.0.1:8420")
+    if colourless:
+        os.environ["NO_COLOR"] = "1"  # the help is drawn by the parser, which looks there
     terminal = sys.stdout.isatty()
     encoding = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "")
     width = shutil.get_terminal_size((80, 24)).columns if terminal or "COLUMNS" in environment else 0
@@ -165,6 +167,17 @@ def user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+def known_user(name: str) -> bool:
+    """Whether this machine has a user of that name."""
+    import pwd
+
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def looked_back(days: int) -> int:
