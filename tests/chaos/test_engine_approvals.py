@@ -8,7 +8,7 @@ from stage import ALICE, BOB, DRAIN, HEALTHY, Stage, house, play, rule, runbook
 
 from watchkeeper.approve.people import Actor
 from watchkeeper.engine.answer import No
-from watchkeeper.engine.judge import Judged
+from watchkeeper.engine.judged import Judged
 from watchkeeper.guards.situation import Scope
 
 ASKS = house(rules={"down": rule(ceiling="approve")})

@@ -11,7 +11,7 @@ from stage import ALICE, BOB, DRAIN, Stage, component, house, play, runbook
 from watchkeeper.approve.people import Actor, Identity
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.answer import No
-from watchkeeper.engine.judge import Judged
+from watchkeeper.engine.judged import Judged
 from watchkeeper.engine.records import Feedback
 from watchkeeper.learn.agreement import Cell, Evidence
 from watchkeeper.learn.standing import Because, Demotion, Standing, evidence_line

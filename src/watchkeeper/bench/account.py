@@ -12,7 +12,7 @@ from watchkeeper import bootstrap
 from watchkeeper.adapters.sqlite import SqliteStore
 from watchkeeper.bench.outside import Outcome
 from watchkeeper.decide.decision import Decision
-from watchkeeper.engine.judge import plan_of
+from watchkeeper.engine.planning import plan_of
 from watchkeeper.engine.records import RunRecord, read
 from watchkeeper.execute.invariants import violations
 from watchkeeper.execute.run import JournalEvent

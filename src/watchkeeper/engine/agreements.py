@@ -12,7 +12,7 @@ from watchkeeper.approve.people import Actor
 from watchkeeper.approve.roles import Allowed, Verb, may
 from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.engine.answer import No, changed, denied, invalid, missing
-from watchkeeper.engine.judge import Judged
+from watchkeeper.engine.judged import Judged
 from watchkeeper.engine.records import Feedback, JudgedRecord, RunRecord, kind_of, put, read
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.standing import Standings, cells_of, unhealthy

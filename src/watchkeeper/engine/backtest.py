@@ -24,7 +24,8 @@ from watchkeeper.correlate.correlation import Correlation
 from watchkeeper.decide.decide import WAKE_EVERY_MS
 from watchkeeper.decide.decision import Decision, Verdict
 from watchkeeper.engine.intake import Intake, SignalReader
-from watchkeeper.engine.judge import UNMAPPED, Judge, Judged, Opening
+from watchkeeper.engine.judge import UNMAPPED, Judge
+from watchkeeper.engine.judged import Judged, Opening
 from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.records import HealthRecord, RunRecord
 from watchkeeper.engine.runner import Begun

@@ -33,7 +33,8 @@ from watchkeeper.engine.group_answers import GroupAnswers
 from watchkeeper.engine.identities import Identities
 from watchkeeper.engine.incidents import Incidents
 from watchkeeper.engine.intake import Intake, SignalReader
-from watchkeeper.engine.judge import Judge, Opening
+from watchkeeper.engine.judge import Judge
+from watchkeeper.engine.judged import Opening
 from watchkeeper.engine.lease import Lease
 from watchkeeper.engine.limits import Limits
 from watchkeeper.engine.mapping import mapped_of

@@ -7,7 +7,7 @@ import msgspec
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.facts import facts_of
-from watchkeeper.engine.judge import plan_of
+from watchkeeper.engine.planning import plan_of
 from watchkeeper.execute.foresee import foresee
 
 TARGETS_FORESEEN_MAX: Final = 20

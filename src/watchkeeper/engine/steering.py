@@ -17,7 +17,8 @@ from watchkeeper.approve.people import Actor
 from watchkeeper.approve.roles import Verb
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.answer import No, changed, denied, invalid, missing
-from watchkeeper.engine.judge import Judge, Judged
+from watchkeeper.engine.judge import Judge
+from watchkeeper.engine.judged import Judged
 from watchkeeper.engine.records import Note, RunRecord, put, read
 from watchkeeper.engine.runner import Runner
 from watchkeeper.engine.scribe import Scribe

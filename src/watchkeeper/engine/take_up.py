@@ -17,11 +17,12 @@ from watchkeeper.correlate.correlation import Correlation
 from watchkeeper.correlate.incident import Incident
 from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import Decision, Verdict
+from watchkeeper.engine.admitting import told_as
 from watchkeeper.engine.changes import Changes
 from watchkeeper.engine.clock import Clock
-from watchkeeper.engine.judge import plan_of, told_as
 from watchkeeper.engine.moments import RunMoments
 from watchkeeper.engine.pipeline import FORGET_AFTER_MS
+from watchkeeper.engine.planning import plan_of
 from watchkeeper.engine.records import HealthRecord, RunRecord, Waiting, kind_of, read
 from watchkeeper.engine.runner import Live, Runner, decode
 from watchkeeper.engine.witnesses import Witnesses
