@@ -73,6 +73,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "objective": (),
     "calendar": (),
     "played": (),
+    "answer": (),
 }
 
 

@@ -12,7 +12,7 @@ from test_engine_silences import There
 
 from recorder_events import SILENCE, inhibited, notified, resolved, silence, silence_updated, silenced
 from watchkeeper.correlate.muted import Muted
-from watchkeeper.engine import recorder, silences
+from watchkeeper.engine import recorder, silence_answers
 from watchkeeper.engine.erasing import Wanted
 from watchkeeper.engine.reading import Reader
 from watchkeeper.engine.records import ErasureRecord, SilenceRecord
@@ -379,7 +379,7 @@ def test_an_inhibition_that_is_asked_and_told_bears_the_rule_that_only_one_of_th
 
 
 def test_an_answer_that_is_not_read_to_its_end_ends_nothing(monkeypatch):
-    monkeypatch.setattr(silences, "SUPPRESSED_MAX", 1)
+    monkeypatch.setattr(silence_answers, "SUPPRESSED_MAX", 1)
     stage, there = Stage(house(settings=BOTH)), There()
 
     async def scene(stage: Stage) -> None:

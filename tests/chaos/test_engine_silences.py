@@ -5,6 +5,7 @@ import hashlib
 import json
 
 import pytest
+from rig import compiled
 from stage import BOB, SETTINGS, Stage, house, play, rule
 
 from watchkeeper.engine import silences
@@ -167,5 +168,81 @@ def test_a_yes_to_what_was_asked_before_the_silence_is_held_like_everything_else
         (run,) = await stage.ended()
         assert run.status == "succeeded"
         assert [each.verdict.value for each in await stage.decisions()][:3] == ["ask", "hold", "act"]
+
+    play(scene, stage)
+
+
+@pytest.mark.parametrize("down_s", [0, 3_600])
+def test_a_silenced_alert_stays_held_over_a_restart_while_its_alertmanager_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, down_s: int
+) -> None:
+    stage, there = staged()
+    start = Engine.start
+
+    async def asking(engine: Engine) -> None:
+        engine.silences.ask = there
+        await start(engine)
+
+    monkeypatch.setattr(Engine, "start", asking)
+
+    async def scene(stage: Stage) -> None:
+        there.answer = [silenced("Down", "web"), silenced("Other", "cart")]
+        await stage.until(lambda: stage.on.world.suppressed)
+        await stage.fire("Down", "web")
+        await stage.passes(15)
+        there.answer = None
+        stage.clock.skew_ms += down_s * 1000
+        await stage.crash()
+        await stage.passes(120)
+        assert stage.theatre.sent == []
+        last = (await stage.decisions())[-1]
+        assert last.verdict == "hold"
+        assert (
+            "it is silenced in default by b3dd, as it said at 2026-03-02T09:00Z; it does not answer any more"
+            in last.reason
+        )
+        assert [each.fingerprint for each in stage.on.silences.listed()] == [silenced("Down", "web")["fingerprint"]], (
+            "what waits for nobody here is forgotten"
+        )
+        await stage.fire("Down", "web")
+        await stage.ended()
+        assert stage.theatre.sent, "the source's own word counts"
+
+    play(scene, stage)
+
+
+def test_an_answer_goes_with_the_address_that_was_asked() -> None:
+    stage, there = staged()
+
+    async def scene(stage: Stage) -> None:
+        stage.on.silences.ask = there
+        there.answer = [silenced("Down", "web")]
+        await stage.until(lambda: stage.on.world.suppressed)
+        assert await stage.store.count("answer") == 1
+        stage.files["watchkeeper.yaml"] = SETTINGS.encode()
+        await stage.on.activated(compiled(stage.files))
+        await stage.passes(10)
+        assert await stage.store.count("answer") == 0
+        assert not stage.on.world.suppressed
+
+    play(scene, stage)
+
+
+def test_an_answer_is_written_while_something_is_suppressed_and_that_nothing_is_now_and_then() -> None:
+    stage, there = staged()
+
+    async def scene(stage: Stage) -> None:
+        stage.on.silences.ask = there
+        there.answer = []
+        await stage.passes(60)
+        assert await stage.store.count("answer") == 0, "nothing is suppressed: there is nothing to keep"
+        there.answer = [silenced("Down", "web")]
+        await stage.until(lambda: stage.on.world.suppressed)
+        await stage.passes(60)
+        row = await stage.store.get("answer", "default")
+        assert 6 <= row.revision <= 8, "with each look: until when it was so decides whose word is the later one"
+        there.answer = []
+        await stage.passes(60)
+        assert (await stage.store.get("answer", "default")).revision == row.revision + 1
 
     play(scene, stage)

@@ -60,6 +60,7 @@ from watchkeeper.engine.sayings import Sayings
 from watchkeeper.engine.scribe import Dice, Scribe
 from watchkeeper.engine.sequencer import Sequencer
 from watchkeeper.engine.sessions import Sessions
+from watchkeeper.engine.silence_answers import Answers
 from watchkeeper.engine.silences import Silences
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.standing import Standings
@@ -200,7 +201,15 @@ class Engine:
         self.pipeline.on_said = self.sayings.take
         self.sweeper = Sweeper(self.scribe, clock, self.world, self.correlation)
         self.recorders = Recorders(self.scribe, self.world)
-        self.silences = Silences(clock, self.world, self.correlation, self.witnesses, self.recorders, self.pipeline.now)
+        self.silences = Silences(
+            clock,
+            self.world,
+            self.correlation,
+            self.witnesses,
+            self.recorders,
+            Answers(self.scribe),
+            self.pipeline.now,
+        )
         self.pipeline.on_recorded = self.silences.take
         self.sweeper.spent, self.sweeper.muted = self.recorders.spent, self.recorders.stands
         self.erasing = Erasing(self.scribe, clock, self.world, self.sequencer, self.sweeper)

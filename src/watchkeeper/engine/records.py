@@ -279,6 +279,17 @@ class RecorderRecord(Struct, frozen=True, kw_only=True):
     heard_at: Instant
 
 
+class AnswerRecord(Struct, frozen=True, kw_only=True):
+    """What the Alertmanager of a source, `id`, answered last: fingerprint -> what suppresses it, each as [because, name].
+    `whole` is False when it named more than is read.
+    """
+
+    id: str
+    at: Instant
+    found: dict[str, tuple[tuple[str, str], ...]]
+    whole: bool = True
+
+
 class ErasureRecord(Struct, frozen=True, kw_only=True):
     """An order of erasure, by its id in the ledger. While `open` it says what is still to go: ids and places, no content."""
 
@@ -408,6 +419,7 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Muted: ("muted", lambda x: {"source": x.source}),
     SilenceRecord: ("silence", lambda x: {"source": x.source}),
     RecorderRecord: ("recorder", lambda _: {}),
+    AnswerRecord: ("answer", lambda _: {}),
     ErasureRecord: ("erasure", lambda x: {"state": _open(x.open)}),
     Tombstone: ("tombstone", lambda x: {"kind": x.kind}),
     Swept: ("swept", lambda _: {}),

@@ -3,9 +3,9 @@ inhibits, so the node asks for those where the source says how, and listens to i
 suppressed alert is known, shown, and not acted upon.
 
 The two are one state. What was asked counts for everything that was so until then, what the recorder said later counts
-beside it, and both give the same reason in the same words. What was last heard counts while it is fresh. When nobody says
-anything any more it is forgotten, and the source's own word counts again: an alert that fires and reaches the node is not
-suppressed.
+beside it, and both give the same reason in the same words. What was last heard counts while it is fresh, over a restart too.
+When a source that is asked does not answer any more, nobody knows, and unknown holds: what it kept to itself waits until it
+answers, or until the source's own word counts again: an alert that reaches the node after that is not suppressed.
 """
 
 import asyncio
@@ -20,26 +20,24 @@ from watchkeeper.correlate.correlation import Correlation
 from watchkeeper.correlate.muted import over
 from watchkeeper.engine.clock import Clock
 from watchkeeper.engine.recorder import Documents, Recorders
+from watchkeeper.engine.silence_answers import Answer, Answers, Told, read_answer
 from watchkeeper.engine.silence_words import Cause, Causes, sentence
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
-from watchkeeper.errors import Malformed, WatchkeeperError
+from watchkeeper.errors import WatchkeeperError
 from watchkeeper.home.settings import SourceKind, SourceSettings
 from watchkeeper.ports import Put
 from watchkeeper.signals.recorded import Because
 from watchkeeper.signals.signal import Delivery, Parsed
-from watchkeeper.values import Instant, Labels, ms_between
+from watchkeeper.values import Instant, Labels
 
 log = structlog.get_logger("watchkeeper.silences")
 
 PATH: Final = "/api/v2/alerts?active=false&silenced=true&inhibited=true&unprocessed=false"
 LOOK_S: Final = 1.0
 FIRST_LOOK_S: Final = 2.0  # at a start, for all of them together: a node that starts again must be back soon
-FRESH_TIMES: Final = 10  # of the source's `every`: for so long what was heard counts while nothing new can be read
 SETTLE_EVERY_MS: Final = 5_000  # so often it is looked whether something that a recorder said is over by time
 SETTLED_AT_ONCE: Final = 500  # alerts that are looked at before others get the loop
-SUPPRESSED_MAX: Final = 20_000
-CAUSES_MAX: Final = 8  # of one alert
 
 Ask = Callable[[str], Awaitable[bytes]]
 Key = tuple[str, str]
@@ -56,27 +54,13 @@ class Suppressed(Struct, frozen=True, kw_only=True):
     alert: str = ""
 
 
-class _Told(Struct, frozen=True):
-    """What Alertmanager answers of one alert."""
-
-    labels: Labels
-    causes: Causes
-
-
 class _Found(Struct, frozen=True):
     """A suppressed alert with what its sentence was made of, so that it is made again only when that changed."""
 
     shown: Suppressed
     causes: Causes
     told: int  # how much was known of the source's silences
-
-
-class _Answer(Struct, frozen=True):
-    """Everything that was suppressed when it was asked. `whole` is False when it named more than is read."""
-
-    asked_at: Instant
-    found: dict[str, _Told]
-    whole: bool
+    unsure: bool  # its source does not answer any more
 
 
 class Silences:
@@ -89,13 +73,13 @@ class Silences:
         correlation: Correlation,
         witnesses: Witnesses,
         recorders: Recorders,
+        answers: Answers,
         judge: Callable[[str, str], None],
     ) -> None:
         self._clock, self._world, self._correlation, self._judge = clock, world, correlation, judge
-        self._witnesses, self.recorders = witnesses, recorders
+        self._witnesses, self.recorders, self._answers = witnesses, recorders, answers
         self.ask: Ask | None = None
         self.failing: dict[str, str] = {}
-        self._heard: dict[str, _Answer] = {}
         self._due_ms: dict[str, int] = {}
         self._found: dict[Key, _Found] = {}
         self._settle_ms = 0
@@ -106,10 +90,11 @@ class Silences:
             await asyncio.sleep(LOOK_S)
 
     async def load(self, documents: Documents) -> None:
-        """What recorders said before this process began, and what Alertmanagers answer now: before anything is decided.
+        """What was said before this process began, and what Alertmanagers answer now: before anything is decided.
         Judged by nobody yet: at a start every alert is.
         """
         await self.recorders.load(documents)
+        await self._answers.load(documents, [name for name, each in self._sources() if each.api])
         await self._look_at_once()
         self._settle(self._keys(), judged=False)
 
@@ -135,9 +120,7 @@ class Silences:
                 self._due_ms[name] = now_ms + settings.every_ms
                 await self._look(name, settings, self.ask)
                 turned = True
-        for name in [name for name in self._heard if name not in asked]:
-            del self._heard[name]
-            turned = True
+        turned = await self._answers.let_go(asked) or turned
         await self.recorders.sweep(now_ms)
         if turned or now_ms >= self._settle_ms:
             self._settle_ms = now_ms + SETTLE_EVERY_MS
@@ -167,16 +150,14 @@ class Silences:
     async def _look(self, name: str, settings: SourceSettings, ask: Ask) -> None:
         asked_at = self._clock.now()
         try:
-            body = await ask(f"{settings.api.rstrip('/')}{PATH}")
-            self._heard[name] = _read(asked_at, body)
-            self.failing.pop(name, None)
+            found = read_answer(asked_at, await ask(f"{settings.api.rstrip('/')}{PATH}"))
         except (WatchkeeperError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failed:
             if name not in self.failing:
                 log.warning("silences cannot be read", source=name, why=str(failed))
             self.failing[name] = str(failed)
-            before = self._heard.get(name)
-            if before is not None and ms_between(before.asked_at, self._clock.now()) > FRESH_TIMES * settings.every_ms:
-                del self._heard[name]
+        else:
+            self.failing.pop(name, None)
+            await self._answers.keep(name, found, settings.every_ms)
 
     # What stands.
 
@@ -190,7 +171,7 @@ class Silences:
     def _keys(self) -> set[Key]:
         keys = set(self._found)
         for name, settings in self._sources():
-            heard = self._heard.get(name)
+            heard = self._answers.get(name)
             of_source = {*(heard.found if heard is not None else ()), *self.recorders.fingerprints(name)}
             keys.update((settings.source.group, each) for each in of_source)
         return keys
@@ -221,24 +202,39 @@ class Silences:
         """By the first of the sources of the group that keeps it to itself. What is as before is the same object."""
         group, fingerprint = key
         for name in sources:
-            heard = self._heard.get(name)
+            heard = self._answers.get(name)
             told = heard.found.get(fingerprint) if heard is not None else None
+            every_ms = self._world.configuration.settings.sources[name].every_ms
+            unsure = heard is not None and told is not None and not heard.fresh(every_ms, now)
+            if unsure and heard is not None and not self._waits_since(key, heard.asked_at):
+                told, unsure = None, False
             causes = self._causes(name, fingerprint, heard, told, now)
             if causes is None:
                 continue
             # An alert that inhibits may have come to be known by its name meanwhile.
             named = any(each.because is Because.INHIBITED for each in causes)
-            known = (name, causes, self.recorders.told(name))
-            if before is not None and not named and known == (before.shown.source, before.causes, before.told):
+            labels = (told.labels if told is not None else {}) or self.recorders.labels(name, fingerprint)
+            after = _Found(
+                Suppressed(source=name, group=group, fingerprint=fingerprint, labels=labels, why=""),
+                causes,
+                self.recorders.told(name),
+                unsure,
+            )
+            if before is not None and not named and _same(before, after):
                 return before
-            labels = told.labels if told is not None else self.recorders.labels(name, fingerprint)
             why = sentence(name, causes, self.recorders.silences(name), self._named(name, group))
-            shown = Suppressed(source=name, group=group, fingerprint=fingerprint, labels=labels, why=why)
-            return _Found(shown, causes, known[2])
+            if unsure and heard is not None:
+                why += f", as it said at {heard.asked_at:%Y-%m-%dT%H:%MZ}; it does not answer any more"
+            return msgspec.structs.replace(after, shown=msgspec.structs.replace(after.shown, why=why))
         return None
 
+    def _waits_since(self, key: Key, at: Instant) -> bool:
+        """Whether an alert fires that did not reach this node after that: nobody said since that it is kept back no more."""
+        firing = [alert for alert in self._witnesses.episodes(*key) if alert.resolved_at is None]
+        return bool(firing) and all(alert.last_seen_at <= at for alert in firing)
+
     def _causes(
-        self, name: str, fingerprint: str, heard: _Answer | None, told: _Told | None, now: Instant
+        self, name: str, fingerprint: str, heard: Answer | None, told: Told | None, now: Instant
     ) -> Causes | None:
         """None: this source does not suppress it."""
         found: dict[Cause, None] = {}
@@ -279,7 +275,7 @@ class Silences:
         now = self._clock.now()
         found: list[dict[str, Any]] = []
         for name, settings in self._sources():
-            heard, recorder = self._heard.get(name), self.recorders.view(name, now)
+            heard, recorder = self._answers.get(name), self.recorders.view(name, now)
             if not settings.api and recorder is None:
                 continue
             found.append(
@@ -296,30 +292,7 @@ class Silences:
         return tuple(found)
 
 
-def _read(asked_at: Instant, body: bytes) -> _Answer:
-    """Raises Malformed for what is no list of alerts. An element that cannot be read is passed over: it suppresses nothing.
-
-    Source: Alertmanager's API, version 2 (`gettableAlerts`).
-    """
-    found: Any = msgspec.json.decode(body)
-    if not isinstance(found, list):
-        raise Malformed("", "the answer is no list of alerts")
-    suppressed: dict[str, _Told] = {}
-    for each in found[:SUPPRESSED_MAX]:
-        status = each.get("status") if isinstance(each, dict) else None
-        fingerprint = each.get("fingerprint") if isinstance(each, dict) else None
-        if not isinstance(status, dict) or status.get("state") != "suppressed" or not isinstance(fingerprint, str):
-            continue
-        labels = each.get("labels")
-        kept = {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
-        suppressed[fingerprint] = _Told(kept, _causes_of(status))
-    return _Answer(asked_at, suppressed, len(found) <= SUPPRESSED_MAX)
-
-
-def _causes_of(status: dict[str, Any]) -> Causes:
-    found: list[Cause] = []
-    for field, because in (("silencedBy", Because.SILENCED), ("inhibitedBy", Because.INHIBITED)):
-        by = status.get(field)
-        if isinstance(by, list):
-            found.extend(Cause(because, str(each)[:64]) for each in by[:CAUSES_MAX])
-    return tuple(found)
+def _same(before: _Found, after: _Found) -> bool:
+    """But for the words."""
+    what = (before.shown.source, before.shown.labels, before.causes, before.told, before.unsure)
+    return what == (after.shown.source, after.shown.labels, after.causes, after.told, after.unsure)
