@@ -138,7 +138,8 @@ def test_a_fresh_critical_alert_waits_for_a_piece_and_a_few_judgements_however_m
 
     async def scene(stage: Stage) -> None:
         pipeline, opened = stage.on.pipeline, dict[str, tuple[int, int]]()
-        pipeline._relate, stage.on.judge.alert = counted(pipeline._relate, apart), counted(stage.on.judge.alert, judged)
+        relating, judge = pipeline.relating, stage.on.judge
+        relating.relate, judge.alert = counted(relating.relate, apart), counted(judge.alert, judged)
         opens = stage.on.open
 
         def opens_and_looks(opening: Any) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from situations import a_need, a_proposal, a_target
+from watchkeeper.engine.needs import needs_of, unreached
 from watchkeeper.engine.perform import _secrets, _via
-from watchkeeper.engine.situations import _needs, _unreached
 from watchkeeper.packs.runbook import Call, SecretRef, Step, StepKind, Via
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL0hUCj1x9Zp0V1B8k3b0yq0p4bZ7m0cVYc1n6m2s3d4"
@@ -16,16 +16,16 @@ def step(action, via=None, **fields):
 
 def test_a_step_without_a_way_goes_as_its_target_is_reached():
     steps = (step("service.restart"), step("http.request", Via.API), step("command.run", Via.LOCAL))
-    assert [need.via for need in _needs(steps, {}, "", Via.SSH)] == [Via.SSH, Via.API, Via.LOCAL]
+    assert [need.via for need in needs_of(steps, {}, "", Via.SSH)] == [Via.SSH, Via.API, Via.LOCAL]
 
 
 def test_the_first_target_that_a_step_cannot_reach_is_named():
     fine = a_target("a", attributes={"host": "a", "host_key": KEY}, addresses=("host",))
     bare = a_target("b", attributes={"host": "b"}, addresses=("host",))
-    assert _unreached(a_proposal(targets=(fine,))) is None
-    found = _unreached(a_proposal(targets=(fine, bare)))
+    assert unreached(a_proposal(targets=(fine,))) is None
+    found = unreached(a_proposal(targets=(fine, bare)))
     assert (found.target, found.via, found.attribute) == ("resource:default/b", "ssh", "host_key")
-    assert _unreached(a_proposal(targets=(bare,), needs=(a_need(via=Via.API),))) is None
+    assert unreached(a_proposal(targets=(bare,), needs=(a_need(via=Via.API),))) is None
 
 
 @pytest.mark.parametrize(

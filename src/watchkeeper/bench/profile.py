@@ -28,7 +28,7 @@ STAGES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("intake", ("surface/api/", "uvicorn/", "starlette/", "engine/intake.py", "report/scrub.py", "signals/priority.py")),
     ("correlate and match", ("signals/", "correlate/", "engine/mapping.py", "decide/match.py", "decide/target.py",
                              "decide/episode.py", "engine/facts.py", "engine/witnesses.py", "adapters/cel.py",
-                             "engine/concerns.py", "pipeline.py:_relate", "pipeline.py:_collect")),
+                             "engine/concerns.py", "engine/relating.py")),
     ("guards and encoding", ("watchkeeper/guards/", "watchkeeper/decide/", "engine/situations.py", "engine/judge.py", "engine/admitting.py",
                              "engine/moments.py", "watchkeeper/packs/", "approve/", "watchkeeper/values.py",
                              "engine/records.py")),

@@ -210,7 +210,7 @@ class Engine:
             Answers(self.scribe),
             self.pipeline.now,
         )
-        self.pipeline.on_recorded = self.silences.take
+        self.pipeline.relating.on_recorded = self.silences.take
         self.sweeper.spent, self.sweeper.muted = self.recorders.spent, self.recorders.stands
         self.erasing = Erasing(self.scribe, clock, self.world, self.sequencer, self.sweeper)
         self.erasing.goes = self.recorders.erased

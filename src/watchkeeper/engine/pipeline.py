@@ -20,36 +20,32 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
-from watchkeeper.correlate.alert import Alert, Mapped
-from watchkeeper.correlate.correlation import Changes, Correlation
-from watchkeeper.correlate.grouping import Merge
-from watchkeeper.correlate.timeline import EventKind
+from watchkeeper.correlate.alert import Alert
+from watchkeeper.correlate.correlation import Correlation
 from watchkeeper.engine.handover import pieces as in_pieces
 from watchkeeper.engine.intake import Intake, SignalReader
 from watchkeeper.engine.judge import Judge
 from watchkeeper.engine.line import Line
-from watchkeeper.engine.mapping import mapped_of
 from watchkeeper.engine.pressure import LESSER_PAUSE_S, only_lesser, urgent_first, weight
-from watchkeeper.engine.records import Note, put
+from watchkeeper.engine.relating import Related, Relating
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
 from watchkeeper.errors import Rejected, WatchkeeperError
-from watchkeeper.ports import Commit, Committed, Drop, Put, Refused
-from watchkeeper.signals.signal import DeadLetter, Delivery, Kind, Parsed, Signal
+from watchkeeper.ports import Committed, Refused
+from watchkeeper.signals.signal import Delivery, Parsed, Signal
 from watchkeeper.signals.turn import AGED_EVERY, Waiting, in_turn, is_aged
-from watchkeeper.values import Instant, after_ms, id_from, ms_between
+from watchkeeper.values import Instant, after_ms, ms_between
 
 log = structlog.get_logger("watchkeeper.pipeline")
 
 BATCH_MAX: Final = 64
 OVERTAKES_MAX: Final = 16  # pieces that go before a batch of the line, before others have the pipeline's turn
 BESIDE_MAX: Final = 8  # deliveries that are read at a time while alerts stand in line
-RELATED_AT_A_STRETCH: Final = 16  # signals before posts, effects and answers of the disk have the loop
 JUDGED_AT_A_STRETCH: Final = 4  # alerts between two looks
 IN_FLIGHT_MAX: Final = 16  # alerts under judgement, their commits on the way to the disk
 LINE_MAX: Final = 4_096  # alerts that wait to be judged; from then on one piece a turn is taken apart
@@ -74,8 +70,7 @@ class Pipeline:
     ) -> None:
         self._scribe, self._world, self._correlation, self._witnesses = scribe, world, correlation, witnesses
         self._reader, self._judge, self._intake = reader, judge, intake
-        self.on_beat: Callable[[Signal], tuple[Put, ...]] = lambda _: ()
-        self.on_recorded: Callable[[Delivery, Parsed], tuple[Put, ...]] = lambda _delivery, _parsed: ()
+        self.relating = Relating(scribe, world, correlation, witnesses, reader)
         self.on_said: Callable[[Delivery, Parsed], Awaitable[Parsed]] = _passed_over
         self.turn = asyncio.Lock()
         self._more = asyncio.Event()
@@ -286,7 +281,7 @@ class Pipeline:
             for _, outcome in writing:
                 outcome.cancel()
 
-    async def _written(self, related: "_Related") -> Committed | Refused:
+    async def _written(self, related: Related) -> Committed | Refused:
         """What no commit holds becomes a dead letter, and nothing is decided of it: it would end every process that reads it.
         What is known of its alerts by now is stored when they are heard of next.
         """
@@ -295,8 +290,8 @@ class Pipeline:
         except Rejected as unfit:
             log.warning("no commit holds what a delivery says", delivery=related.delivery.id, why=str(unfit))
             related.changed.clear()
-            commit, _ = await self._relate(related.delivery, self._unread(related.delivery, str(unfit)))
-            return await self._scribe.commit(commit)
+            instead = await self.relating.unread(related.delivery, str(unfit))
+            return await self._scribe.commit(instead.commit)
 
     async def _all_kept(self, writing: "_Writing") -> "_Writing":
         """Returns the empty list that is left of it."""
@@ -344,16 +339,16 @@ class Pipeline:
         else:
             await asyncio.gather(*(self._in_turn(lane) for lane in lanes.values()))
 
-    async def _relate_each(self, deliveries: Iterable[Delivery]) -> list["_Related"]:
-        found: list[_Related] = []
+    async def _relate_each(self, deliveries: Iterable[Delivery]) -> list[Related]:
+        found: list[Related] = []
         for delivery in deliveries:
             try:
                 parsed = self._reader.read(delivery)
                 if parsed.changes or parsed.acknowledgements:
                     parsed = await self.on_said(delivery, parsed)
-                commit, changed = await self._relate(delivery, parsed)
+                related = await self.relating.relate(delivery, parsed)
             except WatchkeeperError as unread:
-                commit, changed = await self._relate(delivery, self._unread(delivery, str(unread)))
+                related = await self.relating.unread(delivery, str(unread))
             except Exception as broken:
                 # The edge: one delivery that breaks the pipeline must not stop the intake of all others.
                 log.exception("a delivery broke the pipeline", delivery=delivery.id)
@@ -362,16 +357,16 @@ class Pipeline:
                     self._intake.handover.in_store = True  # it stays there, and is tried again
                     continue
                 why = f"it broke the pipeline {FAILURES_MAX} times: {type(broken).__name__}: {broken}"
-                commit, changed = await self._relate(delivery, self._unread(delivery, why))
-            found.append(_Related(delivery, commit, changed))
+                related = await self.relating.unread(delivery, why)
+            found.append(related)
         return found
 
-    def _kept(self, related: "_Related", outcome: Committed | Refused) -> None:
+    def _kept(self, related: Related, outcome: Committed | Refused) -> None:
         self._durable(related, outcome)
         for identity in related.changed:
             self._line_up(identity, since_at=related.delivery.received_at)
 
-    def _durable(self, related: "_Related", outcome: Committed | Refused) -> None:
+    def _durable(self, related: Related, outcome: Committed | Refused) -> None:
         delivery = related.delivery
         if not isinstance(outcome, Committed):
             # Only this task takes deliveries, so a refusal means that two workers share one store.
@@ -417,101 +412,6 @@ class Pipeline:
             for alert in self._world.concerned(key):
                 self.now(alert, f"{key} changed")
 
-    def _unread(self, delivery: Delivery, why: str) -> Parsed:
-        letter = DeadLetter(
-            id=id_from("ded", delivery.received_at, delivery.id),
-            delivery=delivery.id,
-            source=delivery.source,
-            received_at=delivery.received_at,
-            path="",
-            why=why,
-            body=delivery.body.decode("utf-8", "replace")[:65_536],
-        )
-        return Parsed(signals=(), dead=(letter,))
-
-    async def _relate(self, delivery: Delivery, parsed: Parsed) -> tuple[Commit, dict[str, Alert]]:
-        puts: list[Put] = [put(letter) for letter in parsed.dead]
-        for letter in parsed.dead:
-            self._count("unread", letter)
-        puts.extend(self.on_recorded(delivery, parsed))
-        bumps: set[str] = set()
-        changed: dict[str, Alert] = {}
-        incidents: dict[str, None] = {}
-        for number, signal in enumerate(parsed.signals, 1):
-            if not number % RELATED_AT_A_STRETCH:
-                await asyncio.sleep(0)  # this task alone changes what is known of alerts, so it can be interrupted
-            self._witnesses.heard(signal.region, signal.received_at)
-            if signal.kind is not Kind.ALERT:
-                puts.extend(self.on_beat(signal))
-                self._count("beats", signal)
-                continue
-            changes = self._correlation.apply(signal, self._mapped(signal))
-            self._count(self._news(signal, changes), signal)
-            puts.append(put(signal, alert=_alert_of(changes)))
-            self._collect(changes, puts, changed, incidents, bumps)
-        drops = self._incidents(incidents, puts)
-        at = self._scribe.clock.now()
-        return Commit(at=at, puts=tuple(puts), drops=drops, bumps=tuple(sorted(bumps)), taken=(delivery.id,)), changed
-
-    def _count(self, what: str, said: Signal | DeadLetter) -> None:
-        self._scribe.timing.signal(what, said.source, said.received_at)
-
-    def _news(self, signal: Signal, changes: Changes) -> str:
-        """What a statement was: it told something, said again what was known, or is suppressed where it comes from."""
-        if (signal.group, signal.fingerprint) in self._world.suppressed:
-            return "suppressed"
-        return "repeated" if all(_same(*each) for each in changes.alerts) else "news"
-
-    def _mapped(self, signal: Signal) -> Mapped:
-        return mapped_of(signal, self._reader.source(signal.source), self._world.configuration.catalog)
-
-    def _collect(
-        self, changes: Changes, puts: list[Put], changed: dict[str, Alert], incidents: dict[str, None], bumps: set[str]
-    ) -> None:
-        for before, after in changes.alerts:
-            self._witnesses.saw(before, after)
-            gone = before if after is None else None
-            if gone is not None:
-                self._unwell(gone, well=True)
-                continue
-            assert after is not None
-            puts.append(put(after, incident=self._correlation.incident_id_of(after.id) or ""))
-            changed[after.id] = after
-            if self._unwell(after, well=after.resolved_at is not None) and after.entity:
-                bumps.add(f"dependency:{after.entity}")
-            symptom = f"symptom:{after.symptom}"
-            if before is None or before.state is not after.state:
-                bumps.update({symptom} if self._world.concerned(symptom) else ())
-        if changes.track is not None:
-            puts.append(put(changes.track, identity=f"{changes.track.group}\x1f{changes.track.fingerprint}"))
-        incidents.update(dict.fromkeys(changes.incidents))
-        for merge in changes.merged:
-            incidents[merge.absorbed] = None
-            puts.append(put(_merged(merge, self._scribe.clock.now())))
-
-    def _unwell(self, alert: Alert, *, well: bool) -> bool:
-        """Keep the set of alerts that say an entity is not well; True when the entity turned by it."""
-        if not alert.entity:
-            return False
-        failing = self._world.failing[alert.entity]
-        before = bool(failing)
-        if well:
-            failing.discard(alert.id)
-        else:
-            failing.add(alert.id)
-        return before != bool(failing)
-
-    def _incidents(self, identities: Iterable[str], puts: list[Put]) -> tuple[Drop, ...]:
-        """Each incident as it is now into `puts`; those that went into another one are to be dropped."""
-        gone: list[Drop] = []
-        for identity in identities:
-            incident = self._correlation.incident(identity)
-            if incident is not None and incident.id == identity:
-                puts.append(put(incident))
-            elif incident is not None:
-                gone.append(Drop(kind="incident", id=identity))
-        return tuple(gone)
-
     async def by_time(self) -> None:
         """Judge all that is due again or in the line, and mark what was not seen for too long as stale."""
         await self._stale()
@@ -522,12 +422,7 @@ class Pipeline:
     async def _stale(self) -> None:
         now = self._scribe.clock.now()
         for alert in self._correlation.tick(now):
-            self._unwell(alert, well=True)
-            puts: tuple[Put, ...] = (put(alert, incident=self._correlation.incident_id_of(alert.id) or ""),)
-            incident = self._correlation.incident_of(alert.id)
-            if incident is not None:
-                puts = (*puts, put(incident))
-            await self._scribe.commit(Commit(at=now, puts=puts))
+            await self._scribe.commit(self.relating.stale(alert))
             await self._judge.alert(alert, now)
 
     def _line_up_due(self) -> None:
@@ -556,34 +451,16 @@ class Pipeline:
             await self._say(signals)
 
     async def _say(self, signals: Iterable[Signal]) -> None:
-        puts: list[Put] = []
-        bumps: set[str] = set()
-        changed: dict[str, Alert] = {}
-        incidents: dict[str, None] = {}
-        for signal in signals:
-            changes = self._correlation.apply(signal, self._mapped(signal))
-            self._count(self._news(signal, changes), signal)
-            puts.append(put(signal, alert=_alert_of(changes)))
-            self._collect(changes, puts, changed, incidents, bumps)
-        drops = self._incidents(incidents, puts)
-        if puts:
-            now = self._scribe.clock.now()
-            await self._scribe.commit(Commit(at=now, puts=tuple(puts), drops=drops, bumps=tuple(sorted(bumps))))
-            self._wake(bumps)
+        commit, changed = self.relating.own(signals)
+        if commit is not None:
+            await self._scribe.commit(commit)
+            self._wake(commit.bumps)
             for alert in changed.values():
-                await self._judge.alert(alert, now)
-
-
-class _Related(NamedTuple):
-    """A delivery taken apart, and not yet kept."""
-
-    delivery: Delivery
-    commit: Commit
-    changed: dict[str, Alert]
+                await self._judge.alert(alert, commit.at)
 
 
 _Called = tuple[Alert, str, str]  # before the judge: the alert, why, and who asked
-_Writing = list[tuple[_Related, asyncio.Future[Committed | Refused]]]  # on the way to the disk
+_Writing = list[tuple[Related, asyncio.Future[Committed | Refused]]]  # on the way to the disk
 
 
 def _waiting(delivery: Delivery, number: int = 0) -> Waiting:
@@ -592,24 +469,3 @@ def _waiting(delivery: Delivery, number: int = 0) -> Waiting:
 
 async def _passed_over(_delivery: Delivery, parsed: Parsed) -> Parsed:
     return parsed
-
-
-def _merged(merge: Merge, at: Instant) -> Note:
-    """What leads from the id of an incident to the one that took it in."""
-    return Note(
-        id=merge.absorbed, subject=merge.into, at=at, by="watchkeeper", text=merge.sentence, kind=EventKind.MERGED.value
-    )
-
-
-def _same(before: Alert | None, after: Alert | None) -> bool:
-    """Only seen again."""
-    return (
-        before is not None
-        and after is not None
-        and (before.state, before.severity, before.labels) == (after.state, after.severity, after.labels)
-    )
-
-
-def _alert_of(changes: Changes) -> str:
-    """The alert that a signal changed; "" for a repetition that changed none."""
-    return next((after.id for _, after in reversed(changes.alerts) if after is not None), "")

@@ -5,18 +5,17 @@ looked up later, so what is stored beside the decision is all that it saw.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from watchkeeper.approve.people import Grant
 from watchkeeper.catalog import graph
 from watchkeeper.catalog.availability import can_meet
 from watchkeeper.catalog.catalog import by_annotation, by_ref
-from watchkeeper.catalog.reach import lacking
 from watchkeeper.decide.target import NoTarget, Subject, bind_target, target_from, targets_of
-from watchkeeper.engine.earned import basis_of, cell_of, granted
+from watchkeeper.engine.ladders import Ladders
 from watchkeeper.engine.measured import MeasuredInputs, unmeasured
+from watchkeeper.engine.needs import needs_of, unreached
 from watchkeeper.engine.windows import NO_WINDOWS, windows_of
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
@@ -27,7 +26,6 @@ from watchkeeper.guards.situation import (
     Breaker,
     DependencyState,
     Health,
-    Ladder,
     Members,
     Need,
     Proposal,
@@ -35,23 +33,17 @@ from watchkeeper.guards.situation import (
     Seen,
     Situation,
     Target,
-    Unreached,
 )
 from watchkeeper.home.configuration import Configuration
-from watchkeeper.learn.agreement import Cell
 from watchkeeper.learn.brake import binding
 from watchkeeper.learn.breaker import Circuit
-from watchkeeper.learn.standing import Demotion
-from watchkeeper.packs.action import is_program
-from watchkeeper.packs.expression import Known
-from watchkeeper.packs.rule import MODE_ORDER, Limits, Mode, Risk, Rule, TargetQuery
-from watchkeeper.packs.runbook import Effect, Runbook, Step, StepKind, Via
+from watchkeeper.packs.rule import Limits, Rule, TargetQuery
+from watchkeeper.packs.runbook import Effect, Runbook, Via
 from watchkeeper.packs.scope import aged_binding, alert_binding
-from watchkeeper.values import Instant, id_from, id_short
+from watchkeeper.values import Instant, id_from
 
 OWN_KEPT_MAX: Final = 100_000
 VERIFIED_AGE_MS: Final = 300_000
-RISK_CEILINGS: Final = {Risk.LOW: Mode.AUTO, Risk.MEDIUM: Mode.AUTO, Risk.HIGH: Mode.APPROVE}
 PERSON_LIMITS: Final = Limits(attempts=1_000)  # a person may try as often as they see fit; it stays on record
 PERSON_PRIORITY: Final = 1_000
 COMPARED: Final = ("breaker:brake", "configuration", "epoch", "exclusion", "freeze", "grant", "hold", "stop")
@@ -66,6 +58,8 @@ class Situations:
     ) -> None:
         """Without `measured` nothing is: metrics are unknown, and a budget is only named."""
         self._world, self._measured, self._witnesses = world, measured, witnesses
+        self._ladders = Ladders(world, self.bindings)
+        self.ceilings = self._ladders.ceilings
         self._cached_for = ""
         self._blast: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._needs: dict[tuple[str, Via], tuple[Need, ...]] = {}
@@ -183,7 +177,7 @@ class Situations:
             configuration=configuration.digest,
             versions=self._versions(refs, runbook.needs, facts, proposal),
             alert=facts,
-            ladder=self._ladder(proposal, rule, runbook, facts, now),
+            ladder=self._ladders.ladder(proposal, rule, runbook, facts, now),
             clock=world.clock,
             stops=tuple([each for each in world.stops.values() if matters.to(each.scope)]),
             holds=tuple([each for each in world.holds.values() if each.until_at > now and matters.to(each.scope)]),
@@ -237,7 +231,7 @@ class Situations:
             frozen_until=windows.frozen_until,
             unread=windows.unread,
             local_allowed=all(_local(configuration, each.environment) for each in targets if each.production),
-            unreached=_unreached(proposal),
+            unreached=unreached(proposal),
         )
 
     def bindings(self, facts: AlertFacts | None, target: Target | None, now: Instant) -> dict[str, Any]:
@@ -392,118 +386,14 @@ class Situations:
             unknown=tuple(ref for ref in found if states[ref] is Health.UNKNOWN),
         )
 
-    def _ladder(
-        self, proposal: Proposal, rule: Rule | None, runbook: Runbook, facts: AlertFacts | None, now: Instant
-    ) -> Ladder:
-        """The lowest standing of all cells that the targets lie in: one target may not lend another its trust."""
-        if rule is None:
-            return Ladder(
-                cell=proposal.rule,
-                ceiling=Mode.AUTO,
-                risk_ceiling=Mode.AUTO,
-                granted=Mode.AUTO,
-                grant="a person's own act",
-            )
-        severity = facts.severity.value if facts is not None else ""
-        basis = basis_of(runbook)
-        rungs: dict[Cell, _Rung] = {}
-        ceiling = Mode.AUTO
-        for target in proposal.targets:
-            ceiling = min(ceiling, self._ceiling(rule, facts, target, now), key=MODE_ORDER.index)
-            cell = cell_of(rule.name, target, severity)
-            if cell not in rungs:
-                rungs[cell] = self._rung(cell, basis, now, production=target.production)
-        lowest = min(rungs.values(), key=_height, default=_NO_RUNG)
-        review = self._review(rule, ceiling)
-        return Ladder(
-            cell=lowest.cell.key if lowest.cell is not None else rule.name,
-            ceiling=Mode.APPROVE if review else ceiling,
-            risk_ceiling=self._risk_ceiling(runbook),
-            earned=lowest.earned,
-            granted=Mode(lowest.grant.level) if lowest.grant is not None else Mode.OBSERVE,
-            grant=lowest.grant.id if lowest.grant is not None else "",
-            demoted=lowest.cap.level if lowest.cap is not None else None,
-            demotion=f"{id_short(lowest.cap.id)}: {lowest.cap.why}" if lowest.cap is not None else "",
-            evidence=lowest.counts,
-            review=review,
-        )
-
-    def _review(self, rule: Rule, ceiling: Mode) -> str:
-        """The numbers that a rule rests on and that a person must review, where it could go to auto."""
-        rests = self.configuration.measured.get(rule.name)
-        return ", ".join(rests.review) if rests is not None and ceiling is Mode.AUTO else ""
-
-    def ceilings(self, rule: Rule, target: Target | None, now: Instant) -> tuple[Mode, Mode]:
-        """The rule's and its risk class's, for a target without an alert: a case that asks for one does not hold."""
-        runbook = self.configuration.rulebook.runbooks[rule.runbook]
-        own = self._ceiling(rule, None, target, now) if target is not None else rule.ceiling
-        return Mode.APPROVE if self._review(rule, own) else own, self._risk_ceiling(runbook)
-
-    def _rung(self, cell: Cell, basis: str, now: Instant, *, production: bool) -> "_Rung":
-        earned = self._world.earned
-        grant = granted(self._world.grants.values(), cell, now)
-        return _Rung(
-            cell=cell,
-            earned=earned.level(cell, basis),
-            grant=grant,
-            cap=earned.cap(cell),
-            counts=earned.counts(cell, basis, grant, self.configuration, now, production=production),
-        )
-
-    def _risk_ceiling(self, runbook: Runbook) -> Mode:
-        return self.configuration.settings.risk_ceilings.get(runbook.risk, RISK_CEILINGS[runbook.risk])
-
-    def _ceiling(self, rule: Rule, facts: AlertFacts | None, target: Target, now: Instant) -> Mode:
-        """The first case whose condition holds, else the rule's own. A condition that cannot be answered does not hold."""
-        if not rule.ceilings:
-            return rule.ceiling
-        bindings = self.bindings(facts, target, now)
-        for case in rule.ceilings:
-            match case.when.evaluate(bindings):
-                case Known(value=True):
-                    return case.ceiling
-                case _:
-                    continue
-        return rule.ceiling
-
     def _needs_of(self, runbook: Runbook, targets: tuple[Target, ...]) -> tuple[Need, ...]:
         """A step that states no `via` goes the way its target is reached; `local` where one of them has none."""
         reaches = {target.reach for target in targets}
         reach = Via(reaches.pop()) if len(reaches) == 1 and "" not in reaches else Via.LOCAL
         if (runbook.digest, reach) not in self._needs:
             runbooks = self.configuration.rulebook.runbooks
-            self._needs[runbook.digest, reach] = tuple(_needs(runbook.steps, runbooks, "", reach))
+            self._needs[runbook.digest, reach] = tuple(needs_of(runbook.steps, runbooks, "", reach))
         return self._needs[runbook.digest, reach]
-
-
-def _unreached(proposal: Proposal) -> Unreached | None:
-    """What the catalogue lacks for the ways that the steps go."""
-    for via in dict.fromkeys(need.via.value for need in proposal.needs):
-        for target in proposal.targets:
-            gap = lacking(via, target.attributes, target.addresses)
-            if gap is not None:
-                return Unreached(target=target.ref, name=target.name, via=via, attribute=gap.attribute, why=gap.why)
-    return None
-
-
-class _Rung(NamedTuple):
-    """Where one cell stands, beside the ceilings."""
-
-    cell: Cell | None = None
-    earned: Mode = Mode.OBSERVE
-    grant: Grant | None = None
-    cap: Demotion | None = None
-    counts: str = ""
-
-
-_NO_RUNG: Final = _Rung()
-
-
-def _height(rung: _Rung) -> int:
-    """How far it may go, and of two that may go as far the one that is kept down by a demotion comes first."""
-    grant = Mode(rung.grant.level) if rung.grant is not None else Mode.OBSERVE
-    stands = max(MODE_ORDER.index(rung.earned), MODE_ORDER.index(grant))
-    return 2 * stands + 1 if rung.cap is None else 2 * min(stands, MODE_ORDER.index(rung.cap.level))
 
 
 class _Matters:
@@ -520,28 +410,6 @@ def _local(configuration: Configuration, environment: str) -> bool:
     """Whether steps `via: local` may act there; production that nobody declared does not allow it."""
     found = configuration.settings.environments.get(environment)
     return found is not None and found.local
-
-
-def _needs(steps: tuple[Step, ...], runbooks: Mapping[str, Runbook], path: str, reach: Via) -> Iterable[Need]:
-    for step in steps:
-        here = f"{path}/{step.id}" if path else step.id
-        match step.kind:
-            case StepKind.DO if step.call is not None:
-                yield Need(
-                    step=here,
-                    action=step.call.action,
-                    via=step.via or reach,
-                    effect=step.effect,
-                    permitted=True,
-                )
-                if step.undo is not None and is_program(step.undo.call.action):
-                    # It runs on this node, also when what it undoes was a call to somewhere.
-                    undo = step.undo.call.action
-                    yield Need(step=f"{here} (undo)", action=undo, via=Via.LOCAL, effect=Effect.ONCE, permitted=True)
-            case StepKind.CALL if step.runbook in runbooks:
-                yield from _needs(runbooks[step.runbook].steps, runbooks, here, reach)
-            case _:
-                yield from _needs(step.steps, runbooks, here, reach)
 
 
 def without(situation: Situation, run: str) -> Situation:

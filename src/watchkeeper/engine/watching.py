@@ -53,7 +53,7 @@ class Watching:
     ) -> None:
         self._scribe, self._world, self._pipeline, self._prober = scribe, world, pipeline, prober
         self._measuring, self._witnesses = measuring, witnesses
-        pipeline.on_beat = self._beat
+        pipeline.relating.on_beat = self._beat
         self._beats: dict[str, deque[Beat]] = defaultdict(lambda: deque(maxlen=BEATS_KEPT))
         self._since: dict[str, Instant] = {}
         self._samples: dict[str, deque[Sample]] = defaultdict(lambda: deque(maxlen=SAMPLES_KEPT))
