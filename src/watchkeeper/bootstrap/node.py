@@ -46,14 +46,8 @@ from watchkeeper.ports import Committed, Store
 from watchkeeper.report.scrub import Scrubber
 
 ANSWERED_BYTES_MAX: Final = 16 * 1024 * 1024  # suppressed alerts of one Alertmanager
-
-
 FETCH_MS: Final = 5_000
-
-
 FETCHED_BYTES_MAX: Final = 65_536  # a certificate of SNS has 2 KiB
-
-
 INTERRUPTED: Final = {
     Finished.LEFT: "a restore of this home was interrupted before it decided: this is the store that was there, and "
     "nothing of it is lost. To restore it after all stop this node, and run 'wk restore FILE' again",
