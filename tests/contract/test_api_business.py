@@ -68,3 +68,19 @@ async def test_wrong_questions(vera, query, status, words):
 async def test_nobody_reads_it_without_a_name(node):
     async with node.client() as nobody:
         assert (await nobody.get(f"{API}/coverage")).status_code == 401
+
+
+async def test_each_hop_answers_four_questions_and_each_transaction_says_what_its_hops_have(vera):
+    report = (await vera.get(f"{API}/coverage")).json()["report"]
+    row = report["transactions"][0]
+    assert [(mark["question"], mark["extent"], mark["hops"], mark["of"]) for mark in row["marks"]] == [
+        ("watched", "all", 2, 2),
+        ("repair", "some", 0, 2),
+        ("undo", "none", 0, 2),
+        ("verify", "none", 0, 2),
+    ]
+    assert row["marks"][1]["lacking"] == ["component:default/cart", "component:default/pay"]
+    whys = {each["question"]: each["why"] for each in row["hops"][0]["answers"]}
+    assert whys["undo"] == "No undo for drain of shop/mend, restart of shop/mend."
+    browse = report["transactions"][1]["hops"][0]["answers"][0]
+    assert browse["why"].startswith("heartbeat nightly, "), "what this node watches itself is named first"

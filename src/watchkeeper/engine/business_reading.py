@@ -1,11 +1,14 @@
 """Reading what the business needs: its transactions, and which hop of them is protected by a rule that was proven."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
 
+from watchkeeper.catalog.catalog import by_alias, by_ref
 from watchkeeper.documents import percent_text
 from watchkeeper.engine.answer import No, missing
 from watchkeeper.engine.changes import Aside
@@ -15,6 +18,7 @@ from watchkeeper.engine.reading import Listed, View
 from watchkeeper.engine.records import RunRecord, read
 from watchkeeper.execute.run import Status
 from watchkeeper.execute.words import VERIFIED
+from watchkeeper.home.configuration import Configuration
 from watchkeeper.home.transaction import Transaction, members_of
 from watchkeeper.learn.coverage import CoverageReport, Proven, coverage
 from watchkeeper.values import Instant, after_ms
@@ -65,7 +69,13 @@ class BusinessReader:
         rules = [rule for rule in configuration.rulebook.rules.values() if rule.enabled]
         proofs, short = await self._proofs((rule.name for rule in rules), after_ms(now, -span_ms))
         named_by = {label for each in configuration.settings.sources.values() for label in each.source.entity_from}
-        report = await self._aside(coverage, wanted, rules, configuration.catalog, proofs, named_by, now, span_ms)
+        work = partial(
+            coverage,
+            *(wanted, rules, configuration.catalog, proofs, named_by, now, span_ms),
+            runbooks=configuration.rulebook.runbooks,
+            probes=_probes(configuration),
+        )
+        report = await self._aside(work)
         return Covered(report=report, looked_short=short)
 
     async def _proofs(self, rules: Iterable[str], since_at: Instant) -> tuple[list[Proven], tuple[str, ...]]:
@@ -86,6 +96,19 @@ class BusinessReader:
                     short.append(rule)
                     break
         return found, tuple(short)
+
+
+def _probes(configuration: Configuration) -> dict[str, tuple[str, ...]]:
+    """Entity -> what of this node looks at it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for poll in configuration.settings.polls:
+        if (entity := by_alias(configuration.catalog, poll.entity)) is not None:
+            found[entity.ref].append(f"probe {poll.name}")
+    for beat in configuration.settings.heartbeats:
+        named = by_alias(configuration.catalog, beat.entity) or by_ref(configuration.catalog, beat.entity)
+        if named is not None:
+            found[named.ref].append(f"heartbeat {beat.name}")
+    return {ref: tuple(names) for ref, names in found.items()}
 
 
 def proof_of(record: RunRecord) -> Proven | None:

@@ -15,15 +15,20 @@ from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from watchkeeper.catalog.catalog import Catalog
 from watchkeeper.home.configuration import highest
 from watchkeeper.home.reach import led_by
 from watchkeeper.home.transaction import Transaction, members_of
+from watchkeeper.learn.assurance import Answer, Extent, Mark, Question, Watchers, marks, undo, verify, watched
 from watchkeeper.packs.rule import Mode, Rule
+from watchkeeper.packs.runbook import Runbook
 from watchkeeper.values import EPOCH, Instant, after_ms
 
 PPM: Final = 1_000_000
+NO_RUNBOOKS: Final[Mapping[str, Runbook]] = {}
+NO_PROBES: Final[Mapping[str, tuple[str, ...]]] = {}
 
 
 class Proven(Struct, frozen=True, kw_only=True):
@@ -58,17 +63,20 @@ class Protection(Struct, frozen=True, kw_only=True):
 
 
 class Hop(Struct, frozen=True, kw_only=True):
-    """`gaps` are members that no rule reaches, while other members are reached."""
+    """`gaps` are members that no rule reaches, while other members are reached. `answers` are those to the four questions,
+    of the rules that were proven here, or of all that reach it where none was.
+    """
 
     ref: str
     state: HopState
     why: str
     rules: tuple[Protection, ...] = ()
     gaps: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
 
 class CoverageRow(Struct, frozen=True, kw_only=True):
-    """One transaction. `unprotected` are the hops that are not proven."""
+    """One transaction. `unprotected` are the hops that are not proven; `marks` what its hops have of each question."""
 
     name: str
     priority: int
@@ -76,6 +84,7 @@ class CoverageRow(Struct, frozen=True, kw_only=True):
     hops: tuple[Hop, ...]
     unprotected: tuple[str, ...]
     objective_ppm: int | None = None
+    marks: tuple[Mark, ...] = ()
 
 
 class CoverageReport(Struct, frozen=True, kw_only=True):
@@ -102,8 +111,14 @@ def coverage(
     named_by: Iterable[str],
     now: Instant,
     within_ms: int,
+    *,
+    runbooks: Mapping[str, Runbook] = NO_RUNBOOKS,
+    probes: Mapping[str, tuple[str, ...]] = NO_PROBES,
 ) -> CoverageReport:
-    """`named_by` are the labels by which alerts name their entity: a rule that demands one of them reaches only that."""
+    """`named_by` are the labels by which alerts name their entity: a rule that demands one of them reaches only that.
+    `probes`: entity -> what looks at it, probes and heartbeats of this node.
+    """
+    rules = tuple(rules)
     since_at = after_ms(now, -within_ms)
     acting = [rule for rule in rules if rule.enabled and highest(rule) is not Mode.OBSERVE]
     by_rule: dict[str, list[Proven]] = defaultdict(list)
@@ -111,12 +126,15 @@ def coverage(
         if each.at >= since_at:
             by_rule[each.rule].append(each)
     labels = frozenset(named_by)
+    listening = [rule for rule in rules if rule.enabled]
     known: dict[str, Hop] = {}
     rows: list[CoverageRow] = []
     for transaction in transactions:
         for ref in transaction.hops:
             if ref not in known:
-                known[ref] = _hop(ref, acting, catalog, by_rule, labels)
+                hop = _hop(ref, acting, catalog, by_rule, labels)
+                by = _watchers(ref, listening, catalog, labels, probes)
+                known[ref] = replace(hop, answers=_answers(hop, members_of(ref, catalog), by, rules, runbooks))
         hops = tuple(known[ref] for ref in transaction.hops)
         rows.append(
             CoverageRow(
@@ -126,6 +144,7 @@ def coverage(
                 hops=hops,
                 unprotected=tuple(hop.ref for hop in hops if hop.state is not HopState.PROVEN),
                 objective_ppm=transaction.objective_ppm,
+                marks=marks([(hop.ref, hop.answers) for hop in hops]),
             )
         )
     states = [hop.state for row in rows for hop in row.hops]
@@ -167,6 +186,38 @@ def _hop(
     newest = max(proven, key=lambda each: (each.proven_at or EPOCH, each.rule))
     return Hop(
         ref=ref, state=HopState.PROVEN, why=f"{newest.rule} was proven by {newest.by} {newest.run}.", rules=tuple(found)
+    )
+
+
+def _watchers(
+    ref: str,
+    rules: Iterable[Rule],
+    catalog: Catalog,
+    labels: frozenset[str],
+    probes: Mapping[str, tuple[str, ...]],
+) -> Watchers:
+    """A rule listens whatever it may do: one that only observes opens incidents and is told of."""
+    whole = (ref, *members_of(ref, catalog))
+    listen = {
+        each: names
+        for each in whole
+        if (names := tuple(rule.name for rule in rules if _leads_to(rule, each, catalog, labels)))
+    }
+    return Watchers(probes={each: probes[each] for each in whole if each in probes}, rules=listen)
+
+
+def _answers(
+    hop: Hop, members: tuple[str, ...], by: Watchers, rules: Iterable[Rule], runbooks: Mapping[str, Runbook]
+) -> tuple[Answer, ...]:
+    counted = [each.rule for each in hop.rules if each.run] or [each.rule for each in hop.rules]
+    wanted = dict.fromkeys(rule.runbook for rule in rules if rule.name in counted)
+    books = [runbooks[name] for name in wanted if name in runbooks]
+    extent = {HopState.PROVEN: Extent.ALL, HopState.DECLARED: Extent.SOME, HopState.UNCOVERED: Extent.NONE}[hop.state]
+    return (
+        watched(hop.ref, members, by),
+        Answer(question=Question.REPAIR, extent=extent, why=hop.why),
+        undo(books, runbooks),
+        verify(books, runbooks),
     )
 
 

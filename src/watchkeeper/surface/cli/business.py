@@ -1,10 +1,12 @@
 """Business transactions: what they cross, and which hop is protected by something that was proven to work."""
 
-from typing import Any
+from typing import Any, Final
 
 from watchkeeper.surface.cli.look import nothing
 from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.words import Column, as_json, at, bare, count, lasts, say, style, table, wrapped
+
+QUESTIONS: Final = ("watched", "repair", "undo", "verify")
 
 
 def transactions(*, json: bool = False) -> int:
@@ -67,6 +69,7 @@ def coverage(
     if not report["transactions"]:
         nothing("No transactions", {}, "They stand in transactions.yaml.")
         return code
+    _matrix(report["transactions"])
     for row in report["transactions"]:
         say(style(f"{row['name']}, priority {row['priority']}", "bold"))
         table(
@@ -80,6 +83,11 @@ def coverage(
             ),
             list(_lines(row["hops"])),
         )
+        for mark in row.get("marks", ()):
+            lacking = [hop for hop in row["hops"] if hop["ref"] in mark["lacking"]]
+            for hop in lacking if mark["question"] != "repair" else ():
+                why = next(each["why"] for each in hop["answers"] if each["question"] == mark["question"])
+                wrapped(f"{mark['question']}: {bare(hop['ref'])}: {why}", indent="  ")
         say()
     wrapped(
         f"{report['proven']} of {count(report['hops'], 'hop')} proven within {lasts(report['within_ms'])} "
@@ -94,6 +102,20 @@ def coverage(
     if short:
         wrapped(f"That is under {fail_under}.")
     return code
+
+
+def _matrix(rows: list[dict[str, Any]]) -> None:
+    """Each transaction at one look: what all, some or none of its hops have."""
+    table(
+        (Column(name="transaction", flex=True), *[Column(name=name, styled=True) for name in QUESTIONS]),
+        [(row["name"], *_marks(row)) for row in rows],
+    )
+    say()
+
+
+def _marks(row: dict[str, Any]) -> list[str]:
+    found = {mark["question"]: mark for mark in row.get("marks", ())}
+    return [found[name]["extent"] if name in found else "" for name in QUESTIONS]
 
 
 def _lines(hops: list[dict[str, Any]]) -> Any:
