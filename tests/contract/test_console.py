@@ -279,6 +279,26 @@ async def test_a_form_that_a_page_elsewhere_sends_is_refused_even_with_the_word(
         assert not found.node.engine.world.stops
 
 
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://localhost:9999", "http://localhost.evil.example"]
+)
+async def test_a_form_is_known_by_its_origin_where_a_browser_says_no_more(origin):
+    """Over plain HTTP beyond loopback browsers send no Sec-Fetch-Site."""
+    async with browser() as found:
+        data = {"word": await found.word(), "scope": "everything"}
+        assert (await found.client.post("/stop", data=data, headers={"Origin": origin})).status_code == 403
+        sign_in = {"token": found.node.tokens["ana"]}
+        refused = await found.client.post("/sign-in", data=sign_in, headers={"Origin": origin})
+        assert refused.status_code == 403
+        assert "set-cookie" not in refused.headers
+        assert not found.node.engine.world.stops
+        # A proxy in front may name another host; then what the browser says of the site counts.
+        said = {"Origin": "https://wk.bank.example", "Sec-Fetch-Site": "same-origin"}
+        assert (await found.client.post("/sign-in", data=sign_in, headers=said)).status_code == 303
+        again = {**data, "word": await found.word()}
+        assert (await found.client.post("/stop", data=again, headers={"Origin": "http://localhost"})).status_code == 303
+
+
 async def test_the_api_takes_a_session_for_looking_and_for_acts_only_with_the_word():
     async with browser() as found:
         assert (await found.client.get("/api/v1/whoami")).json()["channel"] == "session"

@@ -199,3 +199,10 @@ async def test_a_key_left_by_another_process_is_not_carried_out_again() -> None:
     found = await Keeper(Scribe(store, _Clock(), lambda size: b"\x00" * size)).begin(ann, "a", "POST /x", b"{}")
     assert isinstance(found, No)
     assert (found.status, "this node stopped while" in found.detail) == (409, True)
+
+
+def test_no_answer_of_the_api_is_kept_or_guessed_at_also_a_problem() -> None:
+    for found in (problems.problem(404, "x", "y"), problems.problem(503, "later", "z")):
+        assert found.headers["cache-control"] == "no-store"
+        assert found.headers["x-content-type-options"] == "nosniff"
+    assert problems.problem(429, "x", "y", headers={"Retry-After": "1"}).headers["retry-after"] == "1"

@@ -72,3 +72,18 @@ def test_the_token_of_a_home_is_read_and_never_through_a_link(tmp_path: Path) ->
     (state / "token").rename(state / "elsewhere")
     (state / "token").symlink_to(state / "elsewhere")
     assert bootstrap_token(tmp_path) == ""
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:abc", "http://", "http://h:99999", "http://[::1"])
+def test_what_is_no_address_is_wrong_use(url: str) -> None:
+    with pytest.raises(Ends, match="no address; write for example") as end:
+        taken(["--url", url, "status"], {})
+    assert end.value.code == Exit.USAGE
+
+
+@pytest.mark.parametrize("token", ["wk_a\r\nX-Other: y", "wk_ä", "wk_a\x1b[31m"])
+def test_what_no_token_can_be_is_never_sent(token: str) -> None:
+    with pytest.raises(Ends, match="WATCHKEEPER_TOKEN: holds characters that no token has") as end:
+        taken(["status"], {"WATCHKEEPER_TOKEN": token})
+    assert token not in end.value.sentence
+    assert taken(["status"], {"WATCHKEEPER_TOKEN": "wk_a_b\n"})[0].inherited == "wk_a_b"

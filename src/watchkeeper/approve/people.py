@@ -29,7 +29,9 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """A bearer credential of one identity, with no more than its roles. A hook token can only post to `source`."""
+    """A bearer credential of one identity, with no more than its roles. A hook token can only post to `source`. `parent`
+    is the token that made it for itself (`wk console` over TCP): it is worth nothing once that one is not.
+    """
 
     id: str
     identity: str
@@ -43,6 +45,7 @@ class Token(Struct, frozen=True, kw_only=True):
     bootstrap: bool = False
     revoked_at: Instant | None = None
     revoked_by: str = ""
+    parent: str = ""
 
 
 class Session(Struct, frozen=True, kw_only=True):

@@ -25,6 +25,8 @@ BESIDE: Final = ("emergency", "metrics")  # each gives its one permission, besid
 IDENTITIES_MAX: Final = 10_000
 TOKENS_MAX: Final = 50_000
 NAME_CHARS_MAX: Final = 100
+OWN_TOKENS_MAX: Final = 50  # live links to the console that one identity may have made
+OWN_NAME: Final = "console"
 
 Shape = TypeVar("Shape", Identity, Token)
 
@@ -76,8 +78,10 @@ class Identities:
             return None
         if token.revoked_at is not None:
             return None
-        late = token.expires_at is not None and token.expires_at <= now
+        late = _late(token, now)
         if late and not token.bootstrap:
+            return None
+        if token.parent and self.holder(token.parent, now) is None:
             return None
         if token.bootstrap and (late or self.identities):
             # Time or the first identity ends its powers; posting to the default source is what remains of it.
@@ -144,6 +148,8 @@ class Identities:
             return invalid("roles", f"name at least one of {', '.join(ROLES)}")
         if self.named(name) is not None:
             return changed(f"identity {name} exists already: remove it first, or choose another name")
+        if human and not actor.human and not actor.bootstrap:
+            return denied(f"{actor.name} is no person, and only a person adds people: --machine adds a machine")
         if actor.bootstrap and "admin" not in roles:
             return denied("the first identity must be an admin: with the bootstrap token add --role admin")
         if len(self.identities) >= IDENTITIES_MAX:
@@ -209,8 +215,11 @@ class Identities:
         for_ms: int | None = None,
         source: str = "",
         bootstrap: bool = False,
+        own: bool = False,
     ) -> tuple[Token, str] | No:
-        """A new token and its text, which is shown this once. A token has no role that its identity lacks."""
+        """A new token and its text, which is shown this once. A token has no role that its identity lacks. `own`: whoever
+        asks makes it for themselves.
+        """
         owner = self.identities.get(identity) or self.named(identity)
         if owner is None and not source and not bootstrap:
             return missing("identity", identity)
@@ -220,9 +229,21 @@ class Identities:
                 return denied(
                     f"{owner.name} has no role {', '.join(sorted(beyond))}: a token has no more than its identity"
                 )
+            if owner.human and not actor.human and not actor.bootstrap and not own:
+                return denied(f"{actor.name} is no person, and only a person makes a token of {owner.name}")
+        if for_ms is not None and for_ms <= 0:
+            return invalid("for", "must be longer than nothing")
+        now = self._scribe.clock.now()
+        if len(self.tokens) >= TOKENS_MAX:
+            self._forget(now)
         if len(self.tokens) >= TOKENS_MAX:
             return denied(f"{TOKENS_MAX} live tokens is the bound of one node: revoke some")
-        now = self._scribe.clock.now()
+        expires_at = after_ms(now, for_ms) if for_ms is not None else None
+        if own:
+            made = self._own(actor, now, expires_at)
+            if isinstance(made, No):
+                return made
+            expires_at = made
         key = self._scribe.secret(12).hex()
         text = f"wk_{key}_{secrets.token_urlsafe(32)}"
         found = Token(
@@ -233,9 +254,10 @@ class Identities:
             roles=tuple(roles),
             at=now,
             by=actor.name,
-            expires_at=after_ms(now, for_ms) if for_ms is not None else None,
+            expires_at=expires_at,
             source=source,
             bootstrap=bootstrap,
+            parent=actor.token if own else "",
         )
         content = {"name": name, "roles": list(roles), "source": source, "identity": found.identity}
         entry = self._scribe.entry(Kind.TOKEN, {"token": key}, actor=actor.name, verdict="issued", content=content)
@@ -246,6 +268,31 @@ class Identities:
             return changed(outcome.why)
         self.tokens[key] = found
         return found, text
+
+    def _own(self, actor: Actor, now: Instant, expires_at: Instant | None) -> Instant | No | None:
+        """When a token that somebody makes for themselves ends: never after the one that they came with."""
+        theirs = [
+            each
+            for each in self.tokens.values()
+            if each.identity == actor.identity and each.name == OWN_NAME and not _late(each, now)
+        ]
+        if len(theirs) >= OWN_TOKENS_MAX:
+            return denied(
+                f"{actor.name} has {OWN_TOKENS_MAX} links to the console that still work: wait for one to end, or ask an "
+                "admin to revoke some (wk token)"
+            )
+        parent = self.tokens.get(actor.token)
+        if parent is None:
+            return expires_at
+        if parent.parent:
+            return denied("a token that was made for the console makes no other one: use the one that it was made with")
+        ends = [each for each in (expires_at, parent.expires_at) if each is not None]
+        return min(ends, default=None)
+
+    def _forget(self, now: Instant) -> None:
+        """Tokens that have run out take no room."""
+        for each in [found for found in self.tokens.values() if _late(found, now) and not found.bootstrap]:
+            self.tokens.pop(each.id)
 
     async def bootstrap(self, kept: str = "") -> str | None:
         """The text of a fresh bootstrap token for a node without identities; None where `kept` still is one.
@@ -286,6 +333,10 @@ def including(roles: tuple[str, ...]) -> frozenset[str]:
     """Each role includes those before it: an admin may make a token that only reads."""
     highest = max((ROLES.index(role) for role in roles if role in ROLES), default=-1)
     return frozenset(ROLES[: highest + 1]) | frozenset(roles)
+
+
+def _late(token: Token, now: Instant) -> bool:
+    return token.expires_at is not None and token.expires_at <= now
 
 
 def _hash(text: str) -> str:

@@ -4,10 +4,11 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
 from watchkeeper import __version__
+from watchkeeper.approve.roles import Verb
 from watchkeeper.surface.api import (
     approvals,
     availability,
@@ -34,7 +35,7 @@ from watchkeeper.surface.api import (
     timing,
 )
 from watchkeeper.surface.api.description import describe
-from watchkeeper.surface.api.door import Answer
+from watchkeeper.surface.api.door import VERB, Answer, Guarded
 from watchkeeper.surface.api.framework import install
 from watchkeeper.surface.api.kept import Keeper
 from watchkeeper.surface.api.node import Node
@@ -90,8 +91,16 @@ def create_app(node: Node) -> FastAPI:
     def described() -> dict[str, Any]:
         return describe(app, FAMILIES, PREFIX)
 
-    @app.get(f"{PREFIX}/openapi.json", include_in_schema=False)
     async def openapi(_request: Request) -> Response:
         return Answer(described())
 
+    own = APIRouter(route_class=Guarded)
+    own.add_api_route(
+        "/openapi.json",
+        openapi,
+        include_in_schema=False,
+        openapi_extra={VERB: Verb.READ.value},
+        response_class=Response,
+    )
+    app.include_router(own, prefix=PREFIX)
     return app

@@ -23,10 +23,10 @@ from watchkeeper.errors import WatchkeeperError
 from watchkeeper.surface.api import problems
 from watchkeeper.surface.api.kept import Keeper, kept_key
 from watchkeeper.surface.api.node import FORM_WORD, Node, Unsigned, header, session_text
+from watchkeeper.surface.api.problems import HEADERS
 
 VERB: Final = "x-watchkeeper-verb"
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024  # a plan carries files; everything else is small
-HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _encoder: Final = msgspec.json.Encoder()
 

@@ -11,9 +11,10 @@ from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed
 from watchkeeper.engine.register_reading import Reach
 from watchkeeper.report.register import Export, csv_of
 from watchkeeper.surface.api.bodies import moment
-from watchkeeper.surface.api.door import HEADERS, Family, Here, answer
+from watchkeeper.surface.api.door import Family, Here, answer
 from watchkeeper.surface.api.lists import After, Limit
 from watchkeeper.surface.api.node import Node
+from watchkeeper.surface.api.problems import HEADERS
 from watchkeeper.values import EPOCH
 
 family = Family("exclusions")

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from watchkeeper.approve.people import Identity
 from watchkeeper.approve.roles import Verb
 from watchkeeper.engine.answer import No, denied, invalid
-from watchkeeper.engine.identities import including
+from watchkeeper.engine.identities import BESIDE, OWN_NAME, ROLES, including
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Listed, token_view
 from watchkeeper.engine.sessions import SESSION_MS
 from watchkeeper.surface.api.bodies import NO_REASON, Body, Reason, Word
@@ -79,6 +79,8 @@ async def issue(node: Here, actor: Who, body: TokenBody) -> Response:
         return answer(invalid("source", f"no source {body.source!r} in the active configuration"))
     if body.source and body.roles:
         return answer(invalid("roles", "a hook token has none: it can only post"))
+    if not body.source and not body.roles:
+        return answer(invalid("roles", f"say what it may do: one or more of {', '.join((*ROLES, *BESIDE))}"))
     try:
         for_ms = duration_ms(body.span) if body.span else None
     except ValueError as wrong:
@@ -101,7 +103,9 @@ async def revoke(node: Here, actor: Who, identity: str, body: Reason = NO_REASON
 
 @family.post("/whoami/token", Verb.READ, status=201)
 async def own(node: Here, actor: Who, body: OwnBody = OWN) -> Response:
-    """A token of one's own to sign in to the console with, worth no more than whoever asks, for twelve hours at most."""
+    """A token of one's own to sign in to the console with, worth no more than whoever asks, for twelve hours at most. It
+    ends with the token that asks for it.
+    """
     if not actor.identity:
         return answer(denied(f"{actor.name} has no identity here: make one with 'wk identity add --me'"))
     if actor.channel == SESSION:
@@ -112,7 +116,7 @@ async def own(node: Here, actor: Who, body: OwnBody = OWN) -> Response:
         return answer(invalid("for", str(wrong)))
     known = node.engine.identities.identities[actor.identity]
     roles = tuple(sorted(actor.roles & including(known.roles)))
-    made = await node.engine.identities.issue(actor, actor.identity, "console", roles, for_ms=for_ms)
+    made = await node.engine.identities.issue(actor, actor.identity, OWN_NAME, roles, for_ms=for_ms, own=True)
     if isinstance(made, No):
         return answer(made)
     token, text = made

@@ -18,6 +18,7 @@ log = structlog.get_logger("watchkeeper.api")
 
 MEDIA: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5
+HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}  # of every answer of the API
 
 
 def problem(
@@ -28,7 +29,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """`title` names the reason (the same words for the same reason), `detail` this occurrence of it."""
-    kept = dict(headers or {})
+    kept = {**HEADERS, **(headers or {})}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         kept.setdefault("Retry-After", str(RETRY_AFTER_S))
     return Response(body_of(status, title, detail, more), status, kept, MEDIA)

@@ -15,8 +15,9 @@ from watchkeeper.guards.situation import Hold
 from watchkeeper.ledger.entry import Kind
 from watchkeeper.ports import Commit
 from watchkeeper.surface.api.bodies import NOTHING, Body, Nothing, Reason, Text, Word, moment
-from watchkeeper.surface.api.door import HEADERS, Family, Here, Who, answer
+from watchkeeper.surface.api.door import Family, Here, Who, answer
 from watchkeeper.surface.api.lists import After, Filter, Limit
+from watchkeeper.surface.api.problems import HEADERS
 
 family = Family("store")
 

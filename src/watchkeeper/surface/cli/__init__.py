@@ -112,7 +112,8 @@ def _said(said: Problem) -> int:
         code = Exit.BUG
     else:
         code = Exit.NO
-    for each in said.errors:
+    alone = len(said.errors) == 1 and not said.errors[0].get("file")  # the sentence says the same
+    for each in () if alone else said.errors:
         place = ":".join(str(each[part]) for part in ("file", "line", "column") if each.get(part))
         field = f"{each['field']}: " if each.get("field") else ""
         _complain(f"{place}: {field}{each.get('message', '')}" if place else f"{field}{each.get('message', '')}")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -130,6 +131,13 @@ def taken(line: Sequence[str], environment: Mapping[str, str]) -> tuple[Place, l
             rest.append(word)
     if values["--url"] and not values["--url"].startswith(("http://", "https://")):
         raise Ends(Exit.USAGE, f"--url {values['--url']}: write it with its scheme, for example http://127.0.0.1:8420")
+    if values["--url"] and not _address(values["--url"]):
+        raise Ends(Exit.USAGE, f"--url {values['--url']}: no address; write for example http://127.0.0.1:8420")
+    token = environment.get("WATCHKEEPER_TOKEN", "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise Ends(
+            Exit.USAGE, "WATCHKEEPER_TOKEN: holds characters that no token has; is it the whole of the file alone?"
+        )
     if colourless:
         os.environ["NO_COLOR"] = "1"  # the help is drawn by the parser, which looks there
     terminal = sys.stdout.isatty()
@@ -142,8 +150,17 @@ def taken(line: Sequence[str], environment: Mapping[str, str]) -> tuple[Place, l
         colour=terminal and not colourless and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb",
         plain=encoding not in {"utf8", "utf16"},
         width=max(width, WIDTH_MIN) if width else 0,
-        inherited=environment.get("WATCHKEEPER_TOKEN", ""),
+        inherited=token,
     ), rest
+
+
+def _address(url: str) -> bool:
+    """Whether it has a host, and a port that is one where it has any."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def state_file(home: Path, name: str) -> Path:

@@ -10,7 +10,7 @@ import mimetypes
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 from starlette.applications import Starlette
@@ -141,7 +141,7 @@ class Console:
 
     async def _enter(self, request: Request) -> Response:
         """A form of sign-in carries no word: there is no session yet. It is taken from our own page only."""
-        if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        if not _from_here(request):
             return self._sign_in(request, "That form came from another page. Sign in here.", 403)
         visit = Visit(request, self._api)
         given = await visit.fields()
@@ -186,10 +186,21 @@ class Console:
 
 async def _own_form(visit: Visit) -> bool:
     """The word of our own page. The form is read once and kept for the page."""
-    if visit.request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+    if not _from_here(visit.request):
         return False
     given = await visit.fields()
     return hmac.compare_digest(given.get("word", "").encode(), form_word(visit.session).encode())
+
+
+def _from_here(request: Request) -> bool:
+    """Whether a form came from a page of ours. A browser says so in Sec-Fetch-Site, over plain HTTP beyond loopback in
+    Origin alone; who says neither is no browser of these years, and no page elsewhere made it send.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in {"same-origin", "none"}
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
 
 
 def _to_door(request: Request) -> Response:
