@@ -503,15 +503,15 @@ def test_a_dead_letter_is_listed_and_replayed_once_the_mapping_is_right() -> Non
         await stage.passes(1)
         (letter,) = await stage.all(DeadLetter)
         assert letter.why, letter
-        still = await stage.on.replay_dead_letter(letter.id, ALICE)
+        still = await stage.on.letters.replay(letter.id, ALICE)
         assert isinstance(still, No)
         assert still.detail.startswith("it still cannot be read: "), still.detail
         stage.files = house(settings=ODD.replace("from: SERVICE", "from: host"))
         await stage.on.changes.apply(ALICE, stage.on.changes.plan().digest, "the field is called host")
-        assert await stage.on.replay_dead_letter(letter.id, ALICE) == letter.delivery
+        assert await stage.on.letters.replay(letter.id, ALICE) == letter.delivery
         await stage.ended()
         assert len(await stage.all(DeadLetter, state="replayed")) == 1
-        missing = await stage.on.replay_dead_letter("ded_nothing", ALICE)
+        missing = await stage.on.letters.replay("ded_nothing", ALICE)
         assert isinstance(missing, No)
         assert missing.status == 404
 

@@ -5,7 +5,7 @@ turns at once: nobody can be admitted in between. Each change raises `breaker:<k
 compares (SEMANTICS 3).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from watchkeeper.approve.people import Actor
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.answer import No, changed, invalid, missing
+from watchkeeper.engine.limits import Changed
 from watchkeeper.engine.records import put, read
 from watchkeeper.engine.runner import Live
 from watchkeeper.engine.scribe import Scribe
@@ -38,7 +39,6 @@ CHANGED_MAX: Final = 1_000  # breakers that one run may move; the rest of its fa
 LOOK_EVERY_MS: Final = 1_000
 TRIAL: Final = "trial:"  # how the claims of trials begin
 
-Changed = Callable[[str], Awaitable[None]]
 Notices = Callable[[Iterable[Notice]], tuple[Put, ...]]
 Told = Callable[[Iterable[Put]], None]
 

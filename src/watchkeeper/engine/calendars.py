@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from watchkeeper.engine.answer import No, invalid, missing
 from watchkeeper.engine.changes import Aside
+from watchkeeper.engine.limits import Changed
 from watchkeeper.engine.records import CalendarRecord, put, read
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.world import World
@@ -30,7 +31,6 @@ from watchkeeper.values import EPOCH, Instant, after_ms, ms_between
 log = structlog.get_logger("watchkeeper.calendars")
 
 Fetch = Callable[[Calendar], Awaitable[bytes]]
-Changed = Callable[[str], Awaitable[None]]
 Notices = Callable[[Iterable[Notice]], tuple[Put, ...]]
 Told = Callable[[Iterable[Put]], None]
 

@@ -5,55 +5,50 @@ their outbox, and alerts by judging again what has no decision yet.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
-import msgspec
 import structlog
 from msgspec.structs import replace
 
-from watchkeeper.approve.approval import Approval, State, lapse, request_step
-from watchkeeper.approve.approval import Present as Standing
-from watchkeeper.approve.people import Actor
-from watchkeeper.correlate.alert import AlertState, state_at
+from watchkeeper.approve.approval import Approval
 from watchkeeper.correlate.correlation import Correlation
-from watchkeeper.correlate.track import Track
 from watchkeeper.decide.decision import DECIDE_REV
 from watchkeeper.engine.action import Action, Channel, Prober
 from watchkeeper.engine.agreements import Agreements
-from watchkeeper.engine.answer import No, changed, missing
 from watchkeeper.engine.backup import Archiver
 from watchkeeper.engine.breakers import Breakers
 from watchkeeper.engine.calendars import Calendars, Fetch
 from watchkeeper.engine.changes import Aside, Changes, Compile, ReadFolder
 from watchkeeper.engine.clock import Clock, ClockGuard
+from watchkeeper.engine.ending import Ending
 from watchkeeper.engine.erasing import Erasing
-from watchkeeper.engine.facts import facts_of
 from watchkeeper.engine.group_answers import GroupAnswers
 from watchkeeper.engine.identities import Identities
 from watchkeeper.engine.incidents import Incidents
 from watchkeeper.engine.intake import Intake, SignalReader
 from watchkeeper.engine.judge import Judge
 from watchkeeper.engine.judged import Opening
+from watchkeeper.engine.lapsing import Lapsing
 from watchkeeper.engine.lease import Lease
+from watchkeeper.engine.letters import Letters
 from watchkeeper.engine.limits import Limits
-from watchkeeper.engine.mapping import mapped_of
 from watchkeeper.engine.measured import MeasuredInputs
 from watchkeeper.engine.measuring import Measuring
 from watchkeeper.engine.moments import RunMoments
 from watchkeeper.engine.objectives import Objectives
-from watchkeeper.engine.outbox import Outbox, messages
+from watchkeeper.engine.outbox import Outbox
 from watchkeeper.engine.outputs import Outputs
 from watchkeeper.engine.perform import Leaser, StepPerformer
 from watchkeeper.engine.pipeline import Pipeline
 from watchkeeper.engine.playing import Playing
 from watchkeeper.engine.programs import PackActions, Programs
 from watchkeeper.engine.recorder import Recorders
-from watchkeeper.engine.records import ChangeRecord, Message, RunRecord, put, read
+from watchkeeper.engine.records import ChangeRecord, RunRecord, put
+from watchkeeper.engine.remapping import Remapping
 from watchkeeper.engine.reminders import Reminders
 from watchkeeper.engine.replay_tests import ReplayTests
 from watchkeeper.engine.restoring import held_since
-from watchkeeper.engine.retention import gone
 from watchkeeper.engine.room import Room, RoomWatch
 from watchkeeper.engine.runner import Begun, Live, Runner
 from watchkeeper.engine.sayings import Sayings
@@ -65,26 +60,23 @@ from watchkeeper.engine.silences import Silences
 from watchkeeper.engine.situations import Situations
 from watchkeeper.engine.standing import Standings
 from watchkeeper.engine.steering import Steering
+from watchkeeper.engine.step_request import StepRequests
 from watchkeeper.engine.sweeper import Sweeper
 from watchkeeper.engine.take_up import TakeUp
+from watchkeeper.engine.telling import Telling
 from watchkeeper.engine.watching import Watching
 from watchkeeper.engine.witnesses import Witnesses
-from watchkeeper.engine.words import of_lapse
 from watchkeeper.engine.world import World
-from watchkeeper.errors import Conflict
 from watchkeeper.execute import machine
-from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request, Status
+from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request
 from watchkeeper.execute.state import Run
 from watchkeeper.guards.hold import RESTORE
 from watchkeeper.guards.situation import Proposal, Situation
 from watchkeeper.home.configuration import Configuration
-from watchkeeper.home.settings import routes_for
-from watchkeeper.ledger.entry import Kind as EntryKind
 from watchkeeper.ports import Commit, Committed, Put, Store
-from watchkeeper.report.notices import Notice, NoticeKind, of_doubt
+from watchkeeper.report.notices import of_doubt
 from watchkeeper.report.scrub import Scrubber
-from watchkeeper.signals.signal import DeadLetter, Kind
-from watchkeeper.values import Instant, after_ms, ms_between
+from watchkeeper.values import Instant, ms_between
 
 log = structlog.get_logger("watchkeeper.engine")
 
@@ -92,9 +84,6 @@ DOUBT_EVERY_MS: Final = 1_800_000
 TICK_S: Final = 0.25
 LAPSED_A_TICK_MAX: Final = 500  # requests that are looked at in one tick, whether they still stand
 FORGET_EVERY_S: Final = 60.0
-ENDED_READ_MAX: Final = 1_000  # runs that may have ended just before a start
-ENDED_COUNTED_MS: Final = 3_600_000
-ROOM_WOKEN: Final = 4  # more than one: the first may be kept out by another limit
 
 
 class Engine:
@@ -150,6 +139,13 @@ class Engine:
         self.pipeline = Pipeline(
             self.scribe, self.world, self.correlation, self.witnesses, SignalReader(self.world), self.judge, self.intake
         )
+        self.telling = Telling(self.scribe, self.world, self.outbox, sequencer)
+        self.notices, self.told, self.tell = self.telling.notices, self.telling.told, self.telling.tell
+        self.lapsing = Lapsing(
+            self.scribe, self.world, self.correlation, self.witnesses, self.pipeline, self.telling, self.changed
+        )
+        self._step_requests = StepRequests(self.scribe, self.world, self.telling)
+        self.letters = Letters(self.scribe, self.world, self.pipeline)
         self.calendars = Calendars(
             self.scribe, self.world, self.notices, self.told, self.changed, fetch_calendar, aside
         )
@@ -218,7 +214,6 @@ class Engine:
         self.intake.refusal = self.room.refusal
         self.reminders = Reminders(self.scribe, self.world, self.notices, self.told)
         self._clock_guard = ClockGuard()
-        self._lapsed_to = 0
         self.taken = TakeUp(
             store,
             clock,
@@ -234,6 +229,19 @@ class Engine:
         self.agreements = Agreements(
             self.scribe, self.world, self.standings, self.steering, self.identities.is_person, self.taken.fires
         )
+        self.ending = Ending(
+            self.scribe,
+            self.world,
+            self.pipeline,
+            self.outputs,
+            self.standings,
+            self.agreements,
+            self.breakers,
+            self.lapsing,
+            self.taken,
+            self.changed,
+        )
+        self._remapping = Remapping(self.scribe, self.world, self.correlation, self.witnesses, self.taken)
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[None]] = set()
         self.fetch: Callable[[str], Awaitable[bytes]] | None = (
@@ -268,7 +276,7 @@ class Engine:
         await self.intake.load()
         await self.taken.runs()
         self._let_go()
-        await self._ended_before()
+        await self.ending.ended_before()
         self.watching.restore(self.correlation.alerts())
         await self.steering.admit_approved()
         self.started_at = self.clock.now()
@@ -357,7 +365,7 @@ class Engine:
         """The episode is over: what waited for it lapses, and its runs learn that they may not be needed."""
         for waiting in [each for each in self.world.waiting.values() if each.alert == alert]:
             if waiting.episode != alert and self.taken.fires(waiting.episode):
-                self._judge_episode(waiting.episode, "one of its alerts resolved")
+                self.lapsing.judge_episode(waiting.episode, "one of its alerts resolved")
                 continue
             self.let_go(waiting.id, why)
         self.outbox.drop(alert, why)
@@ -375,38 +383,6 @@ class Engine:
 
     def _is_of(self, alert: str, episode: str) -> bool:
         return bool(episode) and self.correlation.incident_id_of(alert) == episode
-
-    def notices(self, found: Iterable[Notice], only: str = "") -> tuple[Put, ...]:
-        settings = self.world.configuration.settings.notify
-        stored: list[Put] = []
-        for notice in found:
-            routes = routes_for(
-                settings,
-                severity=notice.severity.value,
-                service=notice.service,
-                team=notice.team,
-                kind=notice.kind.value,
-            )
-            first_at = after_ms(notice.at, settings.tell_after_ms if notice.delayed else 0)
-            if only:
-                routes = tuple(route for route in settings.routes if route.name == only)
-            full = replace(notice, checkpoint=self.sequencer.checkpoint)
-            ways = [(route.name, route.channel, route.data()) for route in routes]
-            stored.extend(put(message) for message in messages(full, ways, first_at))
-        return tuple(stored)
-
-    def told(self, puts: Iterable[Put]) -> None:
-        for each in puts:
-            if each.kind == "message":
-                self.outbox.add(read_message(each))
-
-    async def tell(self, notice: Notice, only: str = "") -> int:
-        """Store a notice and send it; the number of routes that carry it. `only` names one, whatever it matches."""
-        stored = self.notices((notice,), only)
-        if stored:
-            await self.scribe.commit(Commit(at=self.clock.now(), puts=stored))
-            self.told(stored)
-        return len(stored)
 
     def approval_ended(self, approval: Approval) -> None:
         self.world.approvals.pop(approval.id, None)
@@ -443,43 +419,14 @@ class Engine:
     async def probe(self, live: Live, command: Any) -> Event:
         return await self.performer.probe(live, command)
 
-    async def request(self, live: Live, command: Request) -> tuple[Asked, tuple[Put, ...]]:
-        """A step that asks a person: its card, bound to what it shows."""
-        step = machine.step_at(live.run, command.path)
-        assert step.ask is not None
-        now = self.clock.now()
-        approval = request_step(
-            live.decision,
-            run=live.run.id,
-            epoch=self.world.epoch,
-            path=command.path,
-            by=step.ask.by,
-            count=step.ask.count,
-            within_ms=step.ask.within_ms,
-            shown=command.arguments,
-            at=now,
-        )
-        self.world.approvals[approval.id] = approval
-        notice = Notice(
-            id=approval.id,
-            at=now,
-            kind=NoticeKind.ASK,
-            subject=f"Approve step {command.path} of {live.plan.runbook.name}?",
-            text=approval.findings[0].reason,
-            severity=live.decision.severity,
-            team=live.decision.owner,
-            ids={"approval": approval.id, "run": live.run.id, "decision": live.decision.id},
-            commands=(f"wk approve {approval.id}", f"wk reject {approval.id}", f"wk runs show {live.run.id}"),
-        )
-        stored = self.notices((notice,))
-        self.told(stored)
-        return Asked(at=now, path=command.path, approval=approval.id, until_at=approval.expires_at), (
-            put(approval),
-            *stored,
-        )
-
     async def _record_child(self, live: Live, child: Any) -> None:
         await self.runner.record_child(live, child)
+
+    async def request(self, live: Live, command: Request) -> tuple[Asked, tuple[Put, ...]]:
+        return self._step_requests.request(live, command)
+
+    async def _on_end(self, live: Live) -> None:
+        await self.ending.ended(live)
 
     async def _on_doubt(self, live: Live, doubt: Doubt) -> None:
         """At once, and every 30 minutes until somebody said what became of it."""
@@ -496,52 +443,6 @@ class Engine:
     def _on_failure(self, why: str) -> None:
         self.failed = self.failed or why
 
-    async def _on_end(self, live: Live) -> None:
-        """Free what waited for its targets, and judge its alert again: afresh at once when it had no effect."""
-        self.outputs.forget(live.run.id)
-        decision = live.decision
-        unstarted = live.run.started_at is None and live.run.status in {Status.STOPPED, Status.LAPSED}
-        before = self.world.decided(decision.episode, decision.rule) if unstarted else None
-        if before is not None and before.run == live.run.id:
-            self.world.remember(decision.episode, decision.rule, replace(before, unstarted=True))
-        await self._end_requests(live)
-        await self.standings.ended(live.run.id)
-        await self.agreements.ended(live.record, live.run)
-        if decision.alert:
-            self._judge_episode(decision.episode, "its run ended before it started" if unstarted else "")
-        for target in decision.targets:
-            for alert in self.world.concerned(f"target:{target.ref}"):
-                self.pipeline.now(alert, "another run on its target ended")
-        for key in self.breakers.turned():
-            await self.changed(key)
-        self._make_room()
-
-    async def _ended_before(self) -> None:
-        """After a start: people's runs that ended just before may not have been counted yet. Counting twice is once."""
-        now = self.clock.now()
-        async for record in self.taken.all(RunRecord, {"state": "closed"}, most=ENDED_READ_MAX):
-            if record.actor == "automation" or ms_between(record.ended_at or now, now) > ENDED_COUNTED_MS:
-                continue
-            try:
-                run = await self.run_of(record)
-            except Conflict:  # a journal that does not fit its plan: the record still says how it ended
-                run = None
-            await self.agreements.ended(record, run)
-
-    def _make_room(self) -> None:
-        """The place of a run is free. A few of those that wait for one are judged: the most urgent, or the longest waiting."""
-        self.pipeline.room_for(self.world.wait_for_room(ROOM_WOKEN, self.clock.now()))
-
-    async def _end_requests(self, live: Live) -> None:
-        """Requests of its steps that nobody has to answer any more."""
-        now = self.clock.now()
-        for each in tuple(self.world.approvals.values()):
-            if each.run == live.run.id and each.path:
-                self.world.approvals.pop(each.id, None)
-                if each.state is State.PENDING:
-                    why = f"Its run ended {live.run.status.value}."
-                    await self._commit_puts((put(replace(each, state=State.LAPSED, ended_at=now, why=why)),))
-
     # What changes by itself, or by a person.
 
     async def changed(self, key: str) -> None:
@@ -557,35 +458,11 @@ class Engine:
         self.world.configuration = configuration
         await self.calendars.configure()
         async with self.pipeline.turn:
-            await self._map_again()
+            await self._remapping.map_again()
         self.watching.configure()
         self.measuring.configured()
-        await self._lapse_approvals()
+        await self.lapsing.approvals()
         await self.pipeline.rejudge_all("the configuration changed")
-
-    async def _map_again(self) -> None:
-        """Every alert is brought to its place in the new catalogue; an entity that is new is no longer unmapped."""
-        reader, catalog = SignalReader(self.world), self.world.configuration.catalog
-        before = tuple(self.correlation.alerts())
-        alerts = [replace(alert, mapped=mapped_of(alert, reader.source(alert.source), catalog)) for alert in before]
-        tracks = [track async for track in self.taken.all(Track, {})]
-        for alert in before:
-            self.witnesses.saw(alert, None)
-        self.world.failing.clear()
-        self.correlation.restart()
-        self.correlation.restore(alerts, tracks)
-        self.correlation.tick(self.clock.now())
-        puts: list[Put] = []
-        for alert in alerts:
-            self.witnesses.saw(None, alert)
-            if alert.entity and alert.resolved_at is None:
-                self.world.failing[alert.entity].add(alert.id)
-            puts.append(put(alert, incident=self.correlation.incident_id_of(alert.id) or ""))
-            incident = self.correlation.incident_of(alert.id)
-            if incident is not None:
-                puts.append(put(incident))
-        if puts:
-            await self.scribe.commit(Commit(at=self.clock.now(), puts=tuple(puts)))
 
     async def _tick(self) -> None:
         forgotten_ms = self.clock.monotonic_ms()
@@ -596,8 +473,8 @@ class Engine:
             if before.trusted != self.world.clock.trusted:
                 log.warning("clock", trusted=self.world.clock.trusted, why=self.world.clock.why or before.why)
                 await self.changed("clock")
-            await self._lapse_approvals(LAPSED_A_TICK_MAX)
-            await self._expire()
+            await self.lapsing.approvals(LAPSED_A_TICK_MAX)
+            await self.lapsing.limits()
             await self.sayings.expire()
             await self.breakers.look()
             await self.reminders.look()
@@ -606,58 +483,6 @@ class Engine:
             if self.clock.monotonic_ms() - forgotten_ms > FORGET_EVERY_S * 1000:
                 forgotten_ms = self.clock.monotonic_ms()
                 self.pipeline.forget()
-
-    async def _lapse_approvals(self, most: int | None = None) -> None:
-        """All of them, or the next so many: in a storm of requests each is looked at a little less often."""
-        now = self.clock.now()
-        every = tuple(self.world.approvals.values())
-        start = self._lapsed_to if most is not None and self._lapsed_to < len(every) else 0
-        looked_at = every[start:] if most is None else every[start : start + most]
-        self._lapsed_to = start + len(looked_at)
-        for approval in looked_at:
-            present = Standing(configuration=self.world.configuration.digest, epoch=self.world.epoch)
-            if approval.path:
-                present = replace(present, configuration=approval.configuration)
-            elif approval.episode:
-                present = self._standing(approval.episode, present, now)
-            after = lapse(approval, present, now)
-            if after.state is approval.state:
-                continue
-            self.world.approvals.pop(approval.id, None)
-            unanswered = after.state is State.LAPSED and present.firing and now >= approval.expires_at
-            stored = self.notices((of_lapse(after, now),)) if unanswered else ()
-            await self.scribe.commit(Commit(at=now, puts=(put(after), *stored)))
-            self.told(stored)
-            if after.state in {State.LAPSED, State.VOID} and after.episode and present.firing:
-                self._judge_episode(after.episode, "its approval lapsed")
-
-    def _judge_episode(self, episode: str, because: str) -> None:
-        """By its alert; that of an incident by the first of its alerts that fires."""
-        now = self.clock.now()
-        members = self.correlation.members(episode) if self.correlation.alert(episode) is None else ()
-        firing = (alert.id for alert in members if state_at(alert, now) is AlertState.FIRING)
-        self.pipeline.now(next(firing, episode), because)
-
-    def _standing(self, episode: str, present: Standing, now: Instant) -> Standing:
-        """Whether the episode still fires. One that is not held in memory any more has ended."""
-        alert = self.correlation.alert(episode)
-        if alert is None:
-            members = (
-                facts_of(each, self.correlation, self.witnesses, now) for each in self.correlation.members(episode)
-            )
-            return replace(present, firing=any(each.firing and not each.stale for each in members))
-        facts = facts_of(alert, self.correlation, self.witnesses, now)
-        return replace(present, firing=facts.firing and not facts.stale, severity=facts.severity)
-
-    async def _expire(self) -> None:
-        """Holds and freezes that ran out no longer bind; what they held is judged again."""
-        now = self.clock.now()
-        for key, limits in (("hold", self.world.holds), ("freeze", self.world.freezes)):
-            for identity in [identity for identity, each in limits.items() if each.until_at <= now]:
-                ended = limits.pop(identity)
-                closed = replace(ended, lifted_at=now, lifted_by="its own end")
-                await self.scribe.commit(Commit(at=now, puts=(put(closed),), bumps=(key,)))
-                await self.changed(key)
 
     # Small answers for the surface.
 
@@ -676,32 +501,7 @@ class Engine:
             wrong["clock"] = self.world.clock.why
         return not wrong, wrong
 
-    async def replay_dead_letter(self, identity: str, actor: Actor) -> str | No:
-        """Take a dead letter's delivery apart again, after what was wrong was mended."""
-        row = await self.store.get("dead_letter", identity)
-        if row is None:
-            return missing("dead-letter", identity)
-        letter = read(row, DeadLetter)
-        delivery = await self.store.delivery(letter.delivery)
-        if delivery is None:
-            was = await gone(self.store, "delivery", letter.delivery)
-            return changed(f"delivery {letter.delivery} is no longer kept{f': {was}' if was else ''}")
-        parsed = SignalReader(self.world).read(delivery)
-        if any(each.path == letter.path for each in parsed.dead):
-            still = next(each for each in parsed.dead if each.path == letter.path)
-            return changed(f"it still cannot be read: {still.path}: {still.why}")
-        await self.pipeline.say([signal for signal in parsed.signals if signal.kind is Kind.ALERT])
-        entry = self.scribe.entry(
-            EntryKind.DEAD_LETTER_REPLAYED, {"letter": identity, "delivery": delivery.id}, actor=actor.name
-        )
-        await self.scribe.commit(Commit(at=self.clock.now(), puts=(put(letter, state="replayed"),), entries=(entry,)))
-        return delivery.id
-
 
 def _live(opening: Opening) -> Live:
     run = machine.start(opening.plan, opening.opened)
     return Live(opening.plan, run, 1, opening.decision, opening.record, opening.answered)
-
-
-def read_message(stored: Put) -> Message:
-    return msgspec.json.decode(stored.body, type=Message)

@@ -68,7 +68,7 @@ async def dead_letters(
 @family.post("/dead-letters/{identity}/replay", Verb.REPLAY_DEAD_LETTER)
 async def replay(node: Here, actor: Who, identity: str, _body: Nothing = NOTHING) -> Response:
     """Take it apart again, after what was wrong was mended."""
-    found = await node.engine.replay_dead_letter(identity, actor)
+    found = await node.engine.letters.replay(identity, actor)
     return answer(found if isinstance(found, No) else {"delivery": found})
 
 
