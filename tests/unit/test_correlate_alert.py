@@ -1,6 +1,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.json import encode
+from msgspec.structs import replace
 
 from watchkeeper.correlate.alert import (
     DELIVERIES_MAX,
@@ -13,7 +15,15 @@ from watchkeeper.correlate.alert import (
     span_end,
     state_at,
 )
-from watchkeeper.correlate.track import STATEMENTS_MAX, Statement, Track, episodes, with_statement
+from watchkeeper.correlate.track import (
+    STATEMENTS_MAX,
+    TRACK_BYTES_MAX,
+    Statement,
+    Track,
+    episodes,
+    with_statement,
+)
+from watchkeeper.ports import DOCUMENT_BYTES_MAX
 from watchkeeper.signals.signal import Kind, Signal, Standing
 from watchkeeper.values import Severity
 
@@ -213,6 +223,27 @@ def test_then_whole_episodes_from_the_oldest():
     track = tracked(*(down(n) if n % 2 == 0 else up(n) for n in range(STATEMENTS_MAX + 1)))
     assert len(track.statements) == STATEMENTS_MAX - 1
     assert spans(track)[0] == (2, 3)
+
+
+WORDY = {"annotations": {f"note{number}": "x" * 4096 for number in range(128)}}  # the most that one statement may say
+
+
+def test_a_track_is_bounded_by_its_bytes_too_and_the_last_word_of_an_episode_stays():
+    track = tracked(*(replace(down(n), **WORDY) for n in range(STATEMENTS_MAX)))
+    assert len(track.statements) == 4, f"one more would pass {TRACK_BYTES_MAX}"
+    assert spans(track) == [(0, None)]
+    track = tracked(*(replace(down(n) if n % 2 == 0 else up(n), **WORDY) for n in range(STATEMENTS_MAX)))
+    assert spans(track)[-1] == (STATEMENTS_MAX - 2, STATEMENTS_MAX - 1)
+    assert len(encode(track)) < DOCUMENT_BYTES_MAX
+
+
+def test_the_largest_track_is_a_document_however_its_texts_are_spelt():
+    worst = {
+        name: {f"{'n' * 250}{number}": "\x01" * 4096 for number in range(128)} for name in ("labels", "annotations")
+    }
+    track = tracked(*(replace(down(n) if n % 2 == 0 else up(n), **worst) for n in range(6)))
+    assert len(track.statements) >= 2
+    assert len(encode(track)) < DOCUMENT_BYTES_MAX
 
 
 def test_a_statement_heard_twice_changes_nothing():

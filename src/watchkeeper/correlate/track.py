@@ -17,6 +17,9 @@ from watchkeeper.signals.signal import Signal, Standing
 from watchkeeper.values import Instant, ms_between
 
 STATEMENTS_MAX: Final = 32
+TRACK_BYTES_MAX: Final = (
+    2_560 * 1024
+)  # of texts in one track: two statements always fit, and a document holds all of it
 
 
 class Statement(Struct, frozen=True, kw_only=True):
@@ -25,7 +28,7 @@ class Statement(Struct, frozen=True, kw_only=True):
 
 
 class Track(Struct, frozen=True, kw_only=True):
-    """The statements of one (group, fingerprint) in their order; at most `STATEMENTS_MAX`.
+    """The statements of one (group, fingerprint) in their order; at most `STATEMENTS_MAX`, and of `TRACK_BYTES_MAX` together.
 
     Beyond that repeats inside a row are forgotten first, then whole episodes from the oldest: their alerts
     stay as they were. So the law holds exactly for statements that are at most so many behind.
@@ -55,8 +58,22 @@ def with_statement(track: Track, statement: Statement) -> Track:
 
 
 def _bounded(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
-    if len(statements) <= STATEMENTS_MAX:
-        return statements
+    while len(statements) > STATEMENTS_MAX or (len(statements) > 1 and _bytes(statements) > TRACK_BYTES_MAX):
+        statements = _fewer(statements)
+    return statements
+
+
+def _bytes(statements: Iterable[Statement]) -> int:
+    """At least what their texts take: a character may take more."""
+    return sum(
+        len(name) + len(value)
+        for statement in statements
+        for texts in (statement.signal.labels, statement.signal.annotations)
+        for name, value in texts.items()
+    )
+
+
+def _fewer(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
     standings = [statement.signal.standing for statement in statements]
     for number in range(1, len(statements) - 1):
         if standings[number - 1] is standings[number] is standings[number + 1]:
@@ -65,7 +82,7 @@ def _bounded(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
     for number in range(1, len(statements)):
         if standings[number] is Standing.FIRING and standings[number - 1] is Standing.RESOLVED:
             return statements[number:]
-    return statements[-STATEMENTS_MAX:]
+    return statements[1:]
 
 
 def episodes(statements: Iterable[Statement]) -> tuple[Alert, ...]:
