@@ -939,6 +939,43 @@ async def test_a_head_without_end_is_cut_off(node, tmp_path):
             assert (await local.get("/healthz")).status_code == 200
 
 
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /heal", WHOLE + b"GET /healthz HTTP/1.1\r\nHos"])
+async def test_a_connection_that_brings_no_whole_head_keeps_no_place(node, tmp_path, monkeypatch, sent):
+    monkeypatch.setattr("watchkeeper.surface.api.serve.HEAD_WITHIN_S", 0.2)
+    async with Listening(node, tmp_path) as listening:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(listening.url.rpartition(":")[2]))
+        writer.write(sent)
+        found = await asyncio.wait_for(reader.read(), 30)  # until it is closed at the other end
+        assert found.count(b"HTTP/1.1 200") == sent.count(WHOLE)
+        writer.close()
+
+
+async def test_empty_lines_after_an_answer_keep_no_place(node, tmp_path, monkeypatch):
+    monkeypatch.setattr("watchkeeper.surface.api.serve.HEAD_WITHIN_S", 0.2)
+    async with Listening(node, tmp_path) as listening:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(listening.url.rpartition(":")[2]))
+        writer.write(WHOLE)
+        assert (await asyncio.wait_for(reader.readline(), 30)).startswith(b"HTTP/1.1 200")
+        writer.write(b"\r\n")
+        await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for(node, tmp_path, monkeypatch):
+    monkeypatch.setattr("watchkeeper.surface.api.door.BODY_WITHIN_S", 0.2)
+    monkeypatch.setattr("watchkeeper.surface.api.hooks.BODY_WITHIN_S", 0.2)
+    async with Listening(node, tmp_path) as listening:
+        for path, token in (("/api/v1/holds", node.tokens["alice"]), ("/hooks/alertmanager", SECRETS["EDGE_TOKEN"])):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(listening.url.rpartition(":")[2]))
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: 900\r\n\r\n"
+            writer.write(head.encode() + b"{")
+            assert (await asyncio.wait_for(reader.readline(), 30)).startswith(b"HTTP/1.1 408"), path
+            writer.close()
+
+
 async def test_large_deliveries_follow_each_other_on_one_connection(node, tmp_path):
     body = json.dumps(alerts("Down")).encode() + b" " * 700_000
     headers = {"Authorization": f"Bearer {SECRETS['EDGE_TOKEN']}"}

@@ -4,6 +4,7 @@ A route names its verb where it is declared, and `approve.roles.may` answers for
 place, before anything of the request is read. Order: signed in, allowed, not too often, known query, then the body.
 """
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Annotated, Any, Final
@@ -13,6 +14,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from watchkeeper.approve.people import Actor
@@ -27,6 +29,7 @@ from watchkeeper.surface.api.problems import HEADERS
 
 VERB: Final = "x-watchkeeper-verb"
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024  # a plan carries files; everything else is small
+BODY_WITHIN_S: Final = 30.0  # who takes longer is let go
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -128,10 +131,16 @@ async def _posted(request: Request, inner: Handler, actor: Actor) -> Response:
 
 async def _body(request: Request) -> bytes | Response:
     found = bytearray()
-    async for chunk in request.stream():
-        found += chunk
-        if len(found) > BODY_BYTES_MAX:
-            return problems.problem(413, "too large", f"the body is larger than {BODY_BYTES_MAX} bytes")
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            async for chunk in request.stream():
+                found += chunk
+                if len(found) > BODY_BYTES_MAX:
+                    return problems.problem(413, "too large", f"the body is larger than {BODY_BYTES_MAX} bytes")
+    except TimeoutError:
+        return problems.problem(408, "too slow", f"the body did not arrive within {BODY_WITHIN_S:.0f} s")
+    except ClientDisconnect:
+        return problems.problem(400, "cannot be read", "the sender hung up")
     request._body = bytes(found)  # noqa: SLF001  where the framework itself keeps it, for who reads it next
     return request._body  # noqa: SLF001
 

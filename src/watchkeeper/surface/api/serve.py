@@ -33,6 +33,7 @@ SOCKET: Final = Path(".watchkeeper") / "api.sock"
 SOCKET_PATH_BYTES_MAX: Final = 107
 HEAD_BYTES_MAX: Final = 64 * 1024  # request line and headers
 CONNECTIONS_MAX: Final = 2_000
+HEAD_WITHIN_S: Final = 30.0  # a connection that has not brought a whole head by then is closed: places are few
 KEEP_ALIVE_S: Final = 75
 STOP_WITHIN_S: Final = 3  # requests under way end within it; then they are let go
 BACKLOG: Final = 1_024
@@ -133,13 +134,30 @@ async def _through(work: asyncio.Task[None]) -> None:
 
 
 class _Protocol(HttpToolsProtocol):
-    """HTTP with two additions: a bound on the head of a request, and who is at the other end of the socket."""
+    """HTTP with three additions: bounds on the head of a request, in bytes and in time, and who is at the other end."""
+
+    _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._peer = _peer(transport.get_extra_info("socket"))
         self._head_bytes = 0
         self._in_head = False
+        self._late = self.loop.call_later(HEAD_WITHIN_S, self._too_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _too_late(self) -> None:
+        self._late = None
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -155,6 +173,14 @@ class _Protocol(HttpToolsProtocol):
         """Counts what arrives between the first and the last of a head; a piece that begins one may end a body too."""
         before = self._in_head
         super().data_received(data)
+        cycle = self.cycle
+        if (
+            self._in_head or cycle is None or cycle.response_complete
+        ):  # nothing to answer yet: bytes alone keep no place
+            if self._late is None and not self.transport.is_closing():
+                self._late = self.loop.call_later(HEAD_WITHIN_S, self._too_late)
+        elif self._late is not None:
+            self._in_time()
         if before and self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
