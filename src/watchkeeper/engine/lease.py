@@ -10,7 +10,7 @@ import os
 import time
 from typing import Final
 
-from watchkeeper.engine.supervisor import LEASE_MS, RENEW_MS
+from watchkeeper.engine.supervisor import BEAT, LEASE_MS, READY, RENEW_MS
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -35,10 +35,17 @@ class Lease:
 
     def renew(self) -> None:
         """Raises BrokenPipeError when the supervisor is gone: the worker then ends, and takes its children along."""
+        self._beat(BEAT)
+        self._renewed_ms = boot_ms()
+
+    def ready(self) -> None:
+        """Tells the supervisor that this worker is at work: from now on no end of one is final that time may mend."""
+        self._beat(READY)
+
+    def _beat(self, word: bytes) -> None:
         if self._beat_fd is not None:
             with contextlib.suppress(BlockingIOError):  # a supervisor that is stopped reads later
-                os.write(self._beat_fd, b".")
-        self._renewed_ms = boot_ms()
+                os.write(self._beat_fd, word)
 
     async def keep(self) -> None:
         while True:

@@ -16,12 +16,15 @@ from typing import Final
 
 LEASE_MS: Final = 6_000
 RENEW_MS: Final = 500
+BEAT: Final = b"."
+READY: Final = b"r"  # a beat too: hooks are accepted
 START_WITHIN_MS: Final = 60_000  # a worker that compiles a large home must be given time before its first beat
 RESTART_FIRST_MS: Final = 200
 RESTART_MOST_MS: Final = 10_000
 STEADY_MS: Final = 30_000  # a worker that lived so long starts the back-off afresh
 STOP_WITHIN_MS: Final = 20_000
-EXIT_FINAL: Final = frozenset({0, 2, 3})  # done, wrong use, cannot now: starting again would say the same
+EXIT_CANNOT: Final = 3  # final while none was ever ready: starting again would say the same
+EXIT_FINAL: Final = frozenset({0, 2, EXIT_CANNOT})  # done, wrong use, cannot now
 
 
 class Supervisor:
@@ -31,6 +34,7 @@ class Supervisor:
         self._argv = tuple(argv)
         self._silent_max_ms = lease_ms // 2
         self._stopping = False
+        self._served = False  # a worker was ready once: what it cannot now (a disk is full) it can again
         self._worker: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
@@ -43,7 +47,7 @@ class Supervisor:
             code = self._one_life()
             if self._stopping:
                 return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else code
-            if code in EXIT_FINAL:
+            if code in EXIT_FINAL and not (code == EXIT_CANNOT and self._served):
                 return code
             lived_ms = int((time.monotonic() - began) * 1000)
             delay_ms = RESTART_FIRST_MS if lived_ms > STEADY_MS else min(delay_ms * 2, RESTART_MOST_MS)
@@ -73,9 +77,10 @@ class Supervisor:
                 ready, _, _ = select.select([beat_in], [], [], 0.1)
             now = time.monotonic()
             if ready:
-                if not os.read(beat_in, 4096):
+                said = os.read(beat_in, 4096)
+                if not said:
                     return worker.wait()
-                last, allowed_ms = now, self._silent_max_ms
+                last, allowed_ms, self._served = now, self._silent_max_ms, self._served or READY in said
             code = worker.poll()
             if code is not None:
                 return code

@@ -1,7 +1,7 @@
 """The worker: opens the home's store, starts the engine, serves, and ends when its work can no longer be trusted.
 
-The supervisor starts it (`wk up`) and starts it again when it ends with 4; 0, 2 and 3 are final. stdout carries one
-line, when hooks are accepted; everything else goes to the log on stderr.
+The supervisor starts it (`wk up`) and starts it again when it ends with 4; 0 and 2 are final, and 3 until one was ready.
+stdout carries one line, when hooks are accepted; everything else goes to the log on stderr.
 """
 
 import argparse
@@ -153,6 +153,7 @@ async def _serve(
         sys.stdout.write(f"watchkeeper ready on {where}\n")
         sys.stdout.flush()
         log.info("ready", home=str(home), url=where)
+        engine.lease.ready()
 
     stopping = asyncio.Event()
     server = asyncio.create_task(
