@@ -59,6 +59,11 @@ class ClockGuard:
         self._agreed_since_ms: int | None = None
         self._why = ""
 
+    def seen(self, at: Instant) -> None:
+        """A time that this node has shown before, in an earlier process."""
+        if self._highest_at is None or at > self._highest_at:
+            self._highest_at = at
+
     def look(self, wall_at: Instant, monotonic_ms: int) -> ClockState:
         """The state after one look at both clocks. Call it often: a jump shows between two looks."""
         why = ""

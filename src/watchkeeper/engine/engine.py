@@ -71,6 +71,7 @@ from watchkeeper.execute import machine
 from watchkeeper.execute.run import Asked, Doubt, Event, NoLongerNeeded, Request
 from watchkeeper.execute.state import Run
 from watchkeeper.guards.hold import RESTORE
+from watchkeeper.guards.situation import Clock as ClockState
 from watchkeeper.guards.situation import Proposal, Situation
 from watchkeeper.home.configuration import Configuration
 from watchkeeper.ports import Commit, Committed, Put, Store
@@ -214,6 +215,7 @@ class Engine:
         self.intake.refusal = self.room.refusal
         self.reminders = Reminders(self.scribe, self.world, self.notices, self.told)
         self._clock_guard = ClockGuard()
+        self.situations.clock = self._look_at_clock
         self.taken = TakeUp(
             store,
             clock,
@@ -268,6 +270,9 @@ class Engine:
         self.watching.expect()
         await self.breakers.load()
         await self.measuring.load()
+        if self.measuring.alive_before is not None:
+            self._clock_guard.seen(self.measuring.alive_before)
+        self._look_at_clock()
         await self.objectives.load()
         await self.calendars.configure()
         await self.outbox.load()
@@ -464,18 +469,25 @@ class Engine:
         await self.lapsing.approvals()
         await self.pipeline.rejudge_all("the configuration changed")
 
+    def _look_at_clock(self) -> ClockState:
+        """Also at each decision: between two ticks a clock that jumped would decide what is over."""
+        self.world.clock = self._clock_guard.look(self.clock.now(), self.clock.monotonic_ms())
+        return self.world.clock
+
     async def _tick(self) -> None:
         forgotten_ms = self.clock.monotonic_ms()
+        before = ClockState()
         while True:
             await asyncio.sleep(TICK_S)
-            before = self.world.clock
-            self.world.clock = self._clock_guard.look(self.clock.now(), self.clock.monotonic_ms())
-            if before.trusted != self.world.clock.trusted:
-                log.warning("clock", trusted=self.world.clock.trusted, why=self.world.clock.why or before.why)
+            after = self._look_at_clock()
+            if before.trusted != after.trusted:
+                log.warning("clock", trusted=after.trusted, why=after.why or before.why)
                 await self.changed("clock")
+            before = after
             await self.lapsing.approvals(LAPSED_A_TICK_MAX)
-            await self.lapsing.limits()
-            await self.sayings.expire()
+            if after.trusted:  # what runs out by a clock that jumped would be over for good
+                await self.lapsing.limits()
+                await self.sayings.expire()
             await self.breakers.look()
             await self.reminders.look()
             await self.calendars.look()

@@ -53,6 +53,7 @@ class Measuring:
         self._answers: OrderedDict[tuple[str, int], tuple[int, Availability]] = OrderedDict()
         now = scribe.clock.now()
         self._times = NodeTimes(id=NODE, since_at=now, alive_at=now)
+        self.alive_before: Instant | None = None  # when an earlier process last said that it lives
         self.episodes = Episodes(scribe, self._stale)
         self.failovers = Failovers(scribe, world, self.episodes, self.days, self._stale)
 
@@ -141,7 +142,8 @@ class Measuring:
         oldest_at = after_ms(now, -KEPT_MS)
         row = await self._scribe.store.get("measured", NODE)
         if row is not None:
-            self._times = alive_again(read(row, NodeTimes), now)
+            before = read(row, NodeTimes)
+            self._times, self.alive_before = alive_again(before, now), before.alive_at
         async for day in self._all(Day, {}, DAYS_READ_MAX):
             self._days[day.entity][day.id] = day
         for ref, days in self._days.items():

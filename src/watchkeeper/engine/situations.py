@@ -4,7 +4,7 @@ In: the world, an alert's facts, a rule and its targets. Out: `Proposal` and `Si
 looked up later, so what is stored beside the decision is all that it saw.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -24,8 +24,11 @@ from watchkeeper.guards.cover import covers
 from watchkeeper.guards.situation import (
     AlertFacts,
     Breaker,
+    Clock,
     DependencyState,
+    Freeze,
     Health,
+    Hold,
     Members,
     Need,
     Proposal,
@@ -63,6 +66,7 @@ class Situations:
         self._cached_for = ""
         self._blast: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._needs: dict[tuple[str, Via], tuple[Need, ...]] = {}
+        self.clock: Callable[[], Clock] = lambda: world.clock  # whether wall time can be trusted at this very moment
         self.without: dict[Via, str] = {}  # what this node was installed without, and how one gets it
         self._targets: dict[str, Target] = {}
         self._production: dict[str, bool] = {}
@@ -168,6 +172,7 @@ class Situations:
         targets = proposal.targets
         refs = tuple(target.ref for target in targets)
         matters = _Matters(proposal)
+        clock = self.clock()
         own = configuration.rulebook.packs.get(proposal.pack)
         windows = windows_of(world.calendars, matters.to, now) if world.calendars else NO_WINDOWS
         brake = binding(world.brakes.values(), proposal.rule, targets) if world.brakes else None
@@ -178,11 +183,11 @@ class Situations:
             versions=self._versions(refs, runbook.needs, facts, proposal),
             alert=facts,
             ladder=self._ladders.ladder(proposal, rule, runbook, facts, now),
-            clock=world.clock,
+            clock=clock,
             stops=tuple([each for each in world.stops.values() if matters.to(each.scope)]),
-            holds=tuple([each for each in world.holds.values() if each.until_at > now and matters.to(each.scope)]),
+            holds=tuple([each for each in world.holds.values() if matters.bind(each, now, clock)]),
             freezes=(
-                *[each for each in world.freezes.values() if each.until_at > now and matters.to(each.scope)],
+                *[each for each in world.freezes.values() if matters.bind(each, now, clock)],
                 *windows.freezes,
             ),
             exclusions=tuple([each for each in configuration.exclusions if matters.to(each.scope)]),
@@ -404,6 +409,10 @@ class _Matters:
 
     def to(self, scope: Scope) -> bool:
         return any(covers(scope, self._proposal.rule, target) for target in self._proposal.targets)
+
+    def bind(self, limit: Hold | Freeze, now: Instant, clock: Clock) -> bool:
+        """Whether it may bind the proposal. None runs out by a clock that cannot be trusted."""
+        return (limit.until_at > now or not clock.trusted) and self.to(limit.scope)
 
 
 def _local(configuration: Configuration, environment: str) -> bool:
