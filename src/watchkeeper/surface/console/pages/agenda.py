@@ -84,7 +84,13 @@ async def calendar(visit: Visit) -> Response:
     )
     is_now = chosen == now.date() and not visit.query.get("at")
     when = "now" if is_now else f"on {chosen.day} {chosen:%B} at {asked.astimezone(zone):%H:%M}"
-    items = [{**one, "index": index} for index, one in enumerate(agenda["items"])]
+
+    def ended(item: Mapping[str, Any]) -> bool:
+        return bool(item["until_at"]) and instant(item["until_at"]) <= now
+
+    items = [{**one, "index": index, "over": ended(one)} for index, one in enumerate(agenda["items"])]
+    listed = by_day(items, shown.first, shown.last, zone)
+    of_list = {one["id"] for day_, found in listed if day_ == chosen for one in found}
     return visit.page(
         "calendar.html",
         at="limits",
@@ -101,14 +107,15 @@ async def calendar(visit: Visit) -> Response:
         ),
         shown=shown,
         weeks=weeks(items, first, last, zone),
-        listed=by_day(items, shown.first, shown.last, zone),
+        listed=listed,
+        day_is_listed={one["id"] for one in of_day["items"]} <= of_list,
         chosen=chosen,
         today=now.date(),
         of_day=of_day["items"],
         agenda=agenda,
         items_count=len(items),
         KIND=KIND,
-        ended=lambda item: bool(item["until_at"]) and instant(item["until_at"]) <= now,
+        ended=ended,
     )
 
 

@@ -1,7 +1,7 @@
 """Metrics: is automation earning its keep?"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,16 @@ WINDOW: Final = "30d"
 WINDOWS: Final = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
 PACE: Final = "1h"
 PACES: Final = {"1h": "last hour", "24h": "last 24 hours", "7d": "last 7 days"}
-FIGURES: Final = ("uptime", "mttd", "mtta", "mttr", "failover", "budget_left")
+FIGURES: Final = {
+    "uptime": "Uptime",
+    "mttd": "Detect",
+    "mtta": "Acknowledge",
+    "mttr": "Restore",
+    "failover": "Failover",
+    "budget_left": "Budget left",
+}
+DAYS_LEAST, STRETCHES_LEAST = 7, 12  # a node without a past is shown these, and not a month of "unknown"
+LINE_LEAST: Final = 3  # points with something measured, below which figures say more than a line
 LOOK: Final = {
     "act": "var(--accent-fill)",
     "ask": "var(--warn)",
@@ -68,7 +77,8 @@ async def metrics(visit: Visit) -> Response:
     bad = sum(tally["runs"].get(status, 0) for status in FAILURE)
     verdicts = {one["day"]: Counter(one["verdicts"]) for one in tally["days"]}
     per_day = [(one["day"], verdicts.get(one["day"], Counter())) for one in trend["items"]]
-    stages = [staged(one, latency["every_ms"], visit.zone) for one in latency["stages"]]
+    stages, stages_from = begun(latency, visit.zone)
+    days_shown = trend["items"][unlooked(trend["items"], looked_at, DAYS_LEAST) :]
     return visit.page(
         "metrics.html",
         at="metrics",
@@ -93,8 +103,32 @@ async def metrics(visit: Visit) -> Response:
         per=words.per(latency["every_ms"]),
         stages=stages,
         trend=trend["items"],
-        plots=plotted(trend["items"]),
+        plots=plotted(days_shown),
+        days_from=days_shown[0]["day"] if len(days_shown) < len(trend["items"]) else "",
+        stages_from=stages_from,
+        figures=FIGURES,
     )
+
+
+def unlooked(points: Sequence[Any], looked: Callable[[Any], bool], least: int) -> int:
+    """How many points at the beginning are before anybody looked; `least` of all stay."""
+    first = next((place for place, one in enumerate(points) if looked(one)), 0)
+    return max(0, min(first, len(points) - least))
+
+
+def looked_at(day: Mapping[str, Any]) -> bool:
+    return bool(day["watched_ms"] or day["runs"] or day["incidents"] or day["uptime_ppm"] is not None)
+
+
+def begun(latency: Mapping[str, Any], zone: ZoneInfo) -> tuple[list[dict[str, Any]], str]:
+    """The stages from where this node's record begins, and when that was, where it is within the window."""
+    gone = min(
+        (unlooked(one["points"], lambda point: point["watched"], STRETCHES_LEAST) for one in latency["stages"]),
+        default=0,
+    )
+    left = [{**one, "points": one["points"][gone:]} for one in latency["stages"]]
+    shown = [staged(one, latency["every_ms"], zone) for one in left]
+    return shown, tick(left[0]["points"][0]["at"], latency["every_ms"], zone) if gone else ""
 
 
 def staged(stage: Mapping[str, Any], every_ms: int, zone: ZoneInfo) -> dict[str, Any]:
@@ -124,14 +158,18 @@ def staged(stage: Mapping[str, Any], every_ms: int, zone: ZoneInfo) -> dict[str,
         f"{name}, median and 99 %, over time; the table below has the numbers",
     )
     whole = stage["whole"]
+    measured = sum(one["count"] > 0 for one in points)
     return {
         "stage": stage["stage"],
         "name": name,
+        "figure": f"{lasted(whole['p50_us'])}, 99 % {lasted(whole['p99_us'])}"
+        if measured < LINE_LEAST and whole["count"]
+        else "",
         "what": stage["what"],
         "count": whole["count"],
         "p50": lasted(whole["p50_us"]),
         "p99": lasted(whole["p99_us"]),
-        "picture": picture,
+        "picture": picture if measured >= LINE_LEAST else None,
         "rows": [row for row in rows if row["count"] or not row["watched"]],
     }
 
@@ -154,7 +192,7 @@ def plotted(days: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ups = tuple(one["uptime_ppm"] for one in days)
     floor = min([UP_FLOOR_PPM, *(value for value in ups if value is not None)])
     looked = [one["runs"] is not None and seen for one, seen in zip(days, ran, strict=True)]
-    return [
+    found = [
         {
             "name": "Repairs that ended verified",
             "short": "success",
@@ -198,6 +236,21 @@ def plotted(days: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             for field, name, short, what in TIMES
         ),
     ]
+    said = {"success_ppm": share, "uptime_ppm": share}
+    return [
+        short_of_a_line(one, [day[field] for day in days], said.get(field, spanned))
+        for one, field in zip(found, ("success_ppm", "uptime_ppm", *(each[0] for each in TIMES)), strict=True)
+    ]
+
+
+def short_of_a_line(
+    plot: Mapping[str, Any], values: Sequence[int | None], said: Callable[[int], str]
+) -> dict[str, Any]:
+    """The plot, or where there are only few points the newest of them as a figure."""
+    known = [value for value in values if value is not None]
+    if len(known) >= LINE_LEAST:
+        return {**plot, "figure": ""}
+    return {**plot, "picture": None, "figure": said(known[-1]) if known else ""}
 
 
 def share(ppm: int) -> str:
@@ -217,7 +270,8 @@ def figured(one: Mapping[str, Any]) -> dict[str, Any]:
     """A service's metrics by their names, each as text with the reason where it is unknown."""
     by_name = {each["name"].rpartition(".")[2]: each for each in one["metrics"]}
     shown = {name: (_text(by_name[name]) if name in by_name else ("", "")) for name in FIGURES}
-    return {**one, "shown": shown}
+    unknown = [(label, shown[name][1]) for name, label in FIGURES.items() if shown[name][1]]
+    return {**one, "shown": shown, "unknown": unknown}
 
 
 def _text(metric: Mapping[str, Any]) -> tuple[str, str]:

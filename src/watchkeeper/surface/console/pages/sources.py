@@ -10,6 +10,7 @@ from watchkeeper.surface.console.draw import series
 from watchkeeper.surface.console.draw.series import Part
 from watchkeeper.surface.console.visit import Visit
 
+SIGNALS_LOOKED_AT: Final = 200  # the same said again is one row with a count
 SIGNALS_SHOWN: Final = 20
 MESSAGES_SHOWN: Final = 50
 # state -> (class, icon, word)
@@ -24,7 +25,7 @@ STATE: Final = {
 async def sources(visit: Visit) -> Response:
     found, signals, messages, refusals = await visit.many(
         visit.api.get("sources"),
-        visit.api.get("signals", limit=SIGNALS_SHOWN),
+        visit.api.get("signals", limit=SIGNALS_LOOKED_AT),
         visit.api.get("messages", limit=MESSAGES_SHOWN),
         visit.api.get("refusals"),
     )
@@ -35,13 +36,33 @@ async def sources(visit: Visit) -> Response:
         title="Sources",
         answer=answer(found["items"]),
         sources=[shown(one, base) for one in found["items"]],
-        signals=signals["items"],
+        signals=folded(signals["items"])[:SIGNALS_SHOWN],
+        signals_count=len(signals["items"]),
         messages=messages["items"],
         refusals=refusals["items"],
         lone=len(found["items"]) == 1 and found["items"][0]["state"] == "never",
         SOURCE=STATE,
         base=base,
     )
+
+
+def folded(signals: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Signals, newest first; what one source said again of the same thing stands in one row, with how often and since when."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for one in signals:
+        labels = one.get("labels") or {}
+        name = labels.get("alertname") or one.get("name") or ""
+        where = labels.get("instance") or labels.get("service") or ""
+        standing = one.get("standing") or ""
+        key = (one["source"], one["kind"], name, where, standing, str(one.get("fingerprint", "")))
+        row = rows.setdefault(
+            key,
+            {"source": one["source"], "kind": one["kind"], "name": name, "where": where, "standing": standing,
+             "at": one["received_at"], "count": 0},
+        )  # fmt: skip
+        row["count"] += 1
+        row["since"] = one["received_at"]
+    return list(rows.values())
 
 
 def answer(found: Sequence[Mapping[str, Any]]) -> str:

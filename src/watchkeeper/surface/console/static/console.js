@@ -149,6 +149,39 @@ document.addEventListener("click", (event) => {
   if (copied) { copy(copied.dataset.copy); return; }
   if (event.target === dialog) dialog.close();
 });
+// On a phone only the answers are pinned: what else they need (a comment, an emergency) is asked in a sheet above the page.
+const phone = matchMedia("(max-width:720px)");
+function sheet(form, button) {
+  const made = form.cloneNode(true), title = document.createElement("h2"), about = document.createElement("p");
+  made.removeAttribute("data-sheet");
+  made.className = "form sheet";
+  title.id = "sheet-title";
+  title.textContent = `${button.textContent.trim()}?`;
+  about.className = "quiet";
+  about.textContent = form.dataset.sheet;
+  const text = $("textarea", made), label = $("label[for=comment]", made);
+  text.value = $("textarea", form).value;
+  text.id = "sheet-comment";
+  text.required = button.dataset.needs === "comment";
+  text.placeholder = text.required ? "Why not: it stands on the timeline" : "Comment for the timeline";
+  label.htmlFor = text.id;
+  const answer = button.cloneNode(true), close = document.createElement("button"), row = $(".row-b", made);
+  close.type = "button"; close.className = "b big"; close.dataset.close = ""; close.textContent = "Not yet";
+  for (const one of [answer, close]) one.removeAttribute("data-key");
+  row.className = "row-b";
+  row.replaceChildren(close, answer);
+  $(".meta", made)?.remove();
+  made.prepend(title, about);
+  dialog.setAttribute("aria-labelledby", title.id);
+  dialog.replaceChildren(made);
+  dialog.showModal();
+  (text.required ? text : close).focus();
+  dialog.addEventListener("close", () => { dialog.removeAttribute("aria-labelledby"); $("textarea", form).value = text.value; button.focus(); }, {once: true});
+}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("form[data-sheet] button");
+  if (button && phone.matches) { event.preventDefault(); sheet(button.form, button); }
+});
 document.addEventListener("submit", (event) => {
   for (const button of $$("button", event.target)) setTimeout(() => { button.disabled = true; }, 0);
 });
