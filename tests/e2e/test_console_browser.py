@@ -40,11 +40,19 @@ SIZES = {
     "desktop": {"width": 1440, "height": 900},
     "tablet": {"width": 900, "height": 1100},
     "phone": {"width": 390, "height": 844},
+    "zoomed": {"width": 320, "height": 256},  # 1280 x 1024 at 400 %: WCAG 2.2, 1.4.10
 }
+# What a narrow screen cuts off: a table that scrolls sideways where it should fold. Drawings and what is folded shut may.
+CUT = """[...document.querySelectorAll("main .scroll:not(.figure)")]
+  .filter((one) => !one.closest("details") && one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent.trim().slice(0, 60))"""
 SERIOUS = {"serious", "critical"}
 WITHIN_MS = 30_000
 PAYMENTS = "payments/instance-down"
 HOSTILE = 'web"><img src=x onerror=window.owned=1><script>window.owned=1</script>\u202e' + "long " * 120
+
+
+ABOVE_THE_BARS = """(() => { const on = document.activeElement, bar = document.querySelector(".pin") || document.querySelector(".tabs");
+  return on === document.body || on.closest(".pin,.tabs,.top") !== null || on.getBoundingClientRect().top < bar.getBoundingClientRect().top - 8; })()"""
 
 
 @asynccontextmanager
@@ -282,6 +290,57 @@ async def places(desk: Desk) -> dict[str, str]:
     }
 
 
+async def test_on_a_phone_only_the_answers_are_pinned_and_what_they_need_is_asked_in_a_sheet(tmp_path):
+    async with demo(tmp_path / "home", away=3) as (fleet, node, desk), browser() as chromium:
+        await desk.grant(PAYMENTS, "approve")
+        for name in ("payments-api-1", "payments-api-2"):
+            await fleet.break_(name, "crash")
+        card = await desk.until("two requests on one card", lambda: _card(desk, 2))
+        async with reader(chromium, node.url, "phone", has_touch=True) as ben:
+            await ben.enter(desk.token(BEN))
+            page, sheet = ben.page, ben.page.locator("dialog[open]")
+            await ben.see(f"/cards/{card['id']}")
+            pinned = await page.locator(".pin").bounding_box()
+            assert pinned["height"] < SIZES["phone"]["height"] / 8
+            await expect(page.locator("#comment")).to_be_hidden()
+
+            # What has the focus is never under the bars at the foot (WCAG 2.2, 2.4.11).
+            for _ in range(30):
+                await page.keyboard.press("Tab")
+                assert await page.evaluate(ABOVE_THE_BARS), await page.evaluate("document.activeElement.outerHTML")
+
+            # A yes is confirmed; the safe choice has the focus, Tab stays within, and Escape leads back to where it began.
+            await page.get_by_role("button", name="Approve 2").tap()
+            await expect(sheet.get_by_role("heading")).to_have_text("Approve 2 instances?")
+            await expect(sheet.get_by_role("button", name="Not yet")).to_be_focused()
+            for _ in range(8):
+                await page.keyboard.press("Tab")
+                assert await page.evaluate(
+                    "document.activeElement === document.body || !!document.activeElement.closest('dialog')"
+                )
+            await sheet.get_by_label("Comment").fill("the third one serves")
+            await page.keyboard.press("Escape")
+            await expect(sheet).to_have_count(0)
+            await expect(page.get_by_role("button", name="Approve 2")).to_be_focused()
+
+            # A no asks why first, and nothing that was typed is lost.
+            await page.get_by_role("button", name="Reject 2").tap()
+            await expect(sheet.get_by_label("Comment")).to_be_focused()
+            await expect(sheet.get_by_label("Comment")).to_have_value("the third one serves")
+            await sheet.get_by_label("Comment").fill("")
+            await sheet.get_by_role("button", name="Reject 2").tap()
+            await expect(sheet).to_have_count(1)
+            await sheet.get_by_role("button", name="Not yet").tap()
+
+            await page.get_by_role("button", name="Approve 2").tap()
+            await sheet.get_by_label("Comment").fill("both")
+            await sheet.get_by_role("button", name="Approve 2").tap()
+            await expect(page.get_by_text("Approved 2 requests.")).to_be_visible()
+            assert ben.wrong == []
+        answered = await desk.get("/approvals", state="approved")
+        assert {answer["comment"] for one in answered["items"] for answer in one["answers"]} == {"both"}
+
+
 @pytest.mark.timeout(900)
 async def test_every_page_is_sound_in_both_themes_and_all_sizes(tmp_path):
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
@@ -296,12 +355,15 @@ async def test_every_page_is_sound_in_both_themes_and_all_sizes(tmp_path):
             ("tablet", "light"),
             ("phone", "light"),
             ("phone", "dark"),
+            ("zoomed", "light"),
         ):
             async with reader(chromium, node.url, size, theme, bypass_csp=False) as ana:
                 await ana.enter(desk.token(ANA))
                 for name, path in pages.items():
                     await ana.see(path)
-                    if size != "tablet":
+                    if size in {"phone", "zoomed"}:
+                        faults += [f"{name} {size}: cut off: {cut}" for cut in await ana.page.evaluate(CUT)]
+                    if size not in {"tablet", "zoomed"}:
                         await ana.page.screenshot(path=ARTEFACTS / f"{name}-{theme}-{size}.png", full_page=True)
                     if await ana.page.evaluate(
                         "document.documentElement.scrollWidth > document.documentElement.clientWidth"
