@@ -10,6 +10,7 @@ from watchkeeper.approve.people import Actor
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.judged import Judged
 from watchkeeper.guards.situation import Scope
+from watchkeeper.ports import Commit, Committed, Refused
 
 ASKS = house(rules={"down": rule(ceiling="approve")})
 CAROL = Actor(name="carol", roles=frozenset({"viewer"}), identity="idn_c")
@@ -113,6 +114,29 @@ def test_nobody_answers_in_time_and_it_is_asked_again() -> None:
         assert second.state == "pending"
         assert stage.subjects("lapsed") == ["Nobody answered: shop/mend on web"]
         assert stage.theatre.sent == []
+
+    play(scene, asking())
+
+
+def test_a_yes_at_the_last_moment_is_a_yes_however_long_the_disk_takes() -> None:
+    async def scene(stage: Stage) -> None:
+        found = await card(stage)
+        commit = stage.store.commit
+
+        async def slow(wanted: Commit) -> Committed | Refused:
+            answer = await commit(wanted)
+            if any(each.kind == "approval" for each in wanted.puts):
+                await asyncio.sleep(3)
+            return answer
+
+        stage.store.commit = slow  # type: ignore[method-assign]
+        await stage.passes((found.expires_at - stage.clock.now()).total_seconds() - 0.1)
+        given = await stage.on.steering.approve(BOB, found.id, found.binding, "yes")
+        assert given.state == "approved"
+        (run,) = await stage.ended()
+        assert run.status == "succeeded"
+        assert [each.state.value for each in await stage.approvals()] == ["approved"]
+        assert not [each for each in stage.subjects() if "answered" in each], "nobody is told that nobody answered"
 
     play(scene, asking())
 

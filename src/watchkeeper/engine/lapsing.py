@@ -47,6 +47,8 @@ class Lapsing:
         looked_at = every[start:] if most is None else every[start : start + most]
         self._lapsed_to = start + len(looked_at)
         for approval in looked_at:
+            if approval.id in self._world.approvals.answering or self._world.approvals.get(approval.id) is not approval:
+                continue  # somebody answers it, or did while another was stored
             present = Standing(configuration=self._world.configuration.digest, epoch=self._world.epoch)
             if approval.path:
                 present = replace(present, configuration=approval.configuration)

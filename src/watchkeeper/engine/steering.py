@@ -68,7 +68,11 @@ class Steering:
 
     async def _answer(self, actor: Actor, identity: str, verb: Verb, digest: str, comment: str) -> Approval | No:
         async with self._answering:  # two people at once are one after the other
-            return await self._answer_next(actor, identity, verb, digest, comment)
+            self._world.approvals.answering.add(identity)
+            try:
+                return await self._answer_next(actor, identity, verb, digest, comment)
+            finally:
+                self._world.approvals.answering.discard(identity)
 
     async def _answer_next(self, actor: Actor, identity: str, verb: Verb, digest: str, comment: str) -> Approval | No:
         before = self._world.approvals.get(identity)

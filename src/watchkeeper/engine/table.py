@@ -16,6 +16,7 @@ Key = tuple[str, str]
 
 class Table(MutableMapping[str, Approval]):
     def __init__(self) -> None:
+        self.answering: set[str] = set()  # a person's word to it is on its way to the disk: it does not lapse meanwhile
         self._all: dict[str, Approval] = {}
         self._about: dict[Key, dict[str, None]] = defaultdict(dict)
         self._cards: dict[str, dict[Key, dict[str, None]]] = defaultdict(dict)
