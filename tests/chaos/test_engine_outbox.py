@@ -14,8 +14,8 @@ from watchkeeper.adapters.memory_store import MemoryStore
 from watchkeeper.engine.clock import LoopClock
 from watchkeeper.engine.outbox import ATTEMPTS_MAX, DELAY_MOST_MS, Outbox, delay_ms, messages
 from watchkeeper.engine.records import Message, put, read
-from watchkeeper.errors import Rejected, Unavailable
-from watchkeeper.ports import Commit
+from watchkeeper.errors import InDoubt, Rejected, Unavailable, Untrusted
+from watchkeeper.ports import Commit, Committed, Refused
 from watchkeeper.report.notices import Notice, NoticeKind
 from watchkeeper.values import Severity
 
@@ -58,8 +58,10 @@ def test_a_notice_is_one_message_a_route_and_telling_twice_is_telling_once() -> 
     assert first[0].route == {"name": "a", "url": "http://x"}
 
 
-async def _told(channel: Channel, for_s: float, *, after_s: float = 0, act: Any = None) -> tuple[Message, Outbox]:
-    store, clock = MemoryStore(), LoopClock(START)
+async def _told(
+    channel: Channel, for_s: float, *, after_s: float = 0, act: Any = None, store: MemoryStore | None = None
+) -> tuple[Message, Outbox]:
+    store, clock = store or MemoryStore(), LoopClock(START)
     outbox = Outbox(store, clock, {"webhook": channel})
     (message,) = messages(NOTICE, [("all", "webhook", {})], START + timedelta(seconds=after_s))
     await store.commit(Commit(at=START, puts=(put(message),)))
@@ -87,6 +89,31 @@ def test_a_channel_that_is_away_is_tried_until_it_is_back() -> None:
     channel = Channel(Unavailable("away"), Unavailable("away"), None)
     sent, outbox = run(_told(channel, 10))
     assert (sent.state, sent.attempts, outbox.failing) == ("sent", 3, {})
+
+
+@pytest.mark.parametrize(
+    "odd", [Untrusted("the secrets were altered"), InDoubt("no answer"), RuntimeError("a fault of ours")]
+)
+def test_whatever_goes_wrong_it_is_tried_again_and_no_route_is_left_alone_for_ever(odd: Exception) -> None:
+    channel = Channel(*[odd] * 7, None)
+    sent, outbox = run(_told(channel, 900))
+    assert (sent.state, channel.told) == ("sent", 1)
+    assert outbox.routes.left_alone() == {}
+
+
+def test_what_was_told_and_could_not_be_written_down_is_told_again() -> None:
+    class Full(MemoryStore):
+        refuses = 2
+
+        async def commit(self, commit: Commit) -> Committed | Refused:
+            if self.refuses and any(b'"sent"' in each.body for each in commit.puts):
+                self.refuses -= 1
+                raise Unavailable("the disk is full")
+            return await super().commit(commit)
+
+    channel = Channel(None)
+    sent, _ = run(_told(channel, 60, store=Full()))
+    assert (sent.state, channel.told) == ("sent", 3)
 
 
 def test_after_so_many_tries_it_is_given_up_loudly() -> None:

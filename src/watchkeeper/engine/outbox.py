@@ -7,6 +7,7 @@ Only telling a person fails open: nothing waits for it, and it is tried for a da
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from watchkeeper.engine.action import Channel, Invocation
 from watchkeeper.engine.clock import Clock
 from watchkeeper.engine.records import Message, put, read
 from watchkeeper.engine.routes import Routes
-from watchkeeper.errors import Rejected, Unavailable
+from watchkeeper.errors import Rejected, WatchkeeperError
 from watchkeeper.ports import Commit, Put, Store
 from watchkeeper.report.notices import Notice
 from watchkeeper.values import Instant, after_ms, id_from, ms_between
@@ -125,7 +126,7 @@ class Outbox:
                 await self._slots.acquire()
                 task = asyncio.create_task(self._send(message), name=f"tell {message.id}")
                 self._sending.add(task)
-                task.add_done_callback(self._sent)
+                task.add_done_callback(partial(self._sent, message))
             wait_s = 60.0
             if self._heap:
                 wait_s = max(0.0, (self._heap[0][0] - self._clock.monotonic_ms()) / 1000)
@@ -135,11 +136,19 @@ class Outbox:
             except TimeoutError:
                 continue
 
-    def _sent(self, task: asyncio.Task[None]) -> None:
+    def _sent(self, message: Message, task: asyncio.Task[None]) -> None:
+        """What broke on the way (a disk that took no word of it) is tried again: told twice is better than never."""
         self._sending.discard(task)
         self._slots.release()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("telling stopped", error=str(error))
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("telling broke", message=message.id, error=f"{type(error).__name__}: {error}")
+        self.routes.untried(_route(message))
+        if message.attempts + 1 < ATTEMPTS_MAX:
+            late = msgspec.structs.replace(message, attempts=message.attempts + 1)
+            at_ms = self._clock.monotonic_ms() + delay_ms(message.attempts)
+            heapq.heappush(self._heap, (at_ms, late.id, late))
+            self._more.set()
 
     async def _send(self, message: Message) -> None:
         route = _route(message)
@@ -152,13 +161,16 @@ class Outbox:
             channel = self._channels[message.channel]
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await channel.tell(notice, message.route)
-        except (Unavailable, TimeoutError) as late:
-            why = str(late) or f"no answer in {SEND_TIMEOUT_S:.0f} s"
-            self.routes.failed(route, why)
-            await self._again(message, route, why)
         except (Rejected, KeyError) as never:
             self.routes.failed(route, str(never))
             await self._give_up(message, route, str(never))
+        except (
+            WatchkeeperError,
+            TimeoutError,
+        ) as late:  # also what may have been told, and a secret that looks altered
+            why = str(late) or f"no answer in {SEND_TIMEOUT_S:.0f} s"
+            self.routes.failed(route, why)
+            await self._again(message, route, why)
         else:
             self.failing.pop(route, None)
             self.routes.sent(route)

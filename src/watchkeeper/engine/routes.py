@@ -34,7 +34,9 @@ class Routes:
             return 0
         now = self._clock.now()
         if standing(circuit, now) != HALF_OPEN:
-            return ms_between(now, circuit.until_at) + 1
+            return (
+                min(ms_between(now, circuit.until_at), OPEN_MOST_MS) + 1
+            )  # a clock that was put back is not waited for
         if route in self._trying:
             return TRIAL_LOOK_MS
         self._trying.add(route)
@@ -50,6 +52,10 @@ class Routes:
     def sent(self, route: str) -> None:
         """It takes messages: what failed before is over."""
         self._circuits.pop(route, None)
+        self._trying.discard(route)
+
+    def untried(self, route: str) -> None:
+        """Nothing came of the message that was to try it: the next one is the trial."""
         self._trying.discard(route)
 
     def left_alone(self) -> dict[str, Instant]:
