@@ -1,11 +1,13 @@
 """SEMANTICS 6: how a run leaves: undo, stop, a person's word, and what nobody knows."""
 
+import asyncio
 import itertools
 from datetime import timedelta
 
 import pytest
-from stage import ALICE, DRAIN, HEALTHY, MEND, RESTART, Stage, house, play, runbook
+from stage import ALICE, DRAIN, HEALTHY, MEND, RESTART, Stage, house, play, rule, runbook
 
+from watchkeeper.engine.action import Invocation, Surroundings
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.reading import Reader
 from watchkeeper.errors import InDoubt, Rejected, Unavailable
@@ -176,6 +178,31 @@ def test_cancelled_it_is_undone_and_ends_cancelled() -> None:
         assert again.detail == f"run {run} has ended (cancelled): an ended run is never changed"
 
     play(scene, mending())
+
+
+def test_a_run_that_waits_for_a_target_begins_when_what_was_closed_by_force_is_seen_ended() -> None:
+    async def scene(stage: Stage) -> None:
+        ended: list[int] = []
+
+        async def stubborn(_invocation: Invocation, _around: Surroundings) -> dict[str, object]:
+            try:
+                await asyncio.sleep(600)
+            finally:
+                await asyncio.sleep(3)  # a program that takes its time to end
+                ended.append(len(stage.theatre.sent))
+            return {}
+
+        stage.theatre.script["drain"] = [stubborn]
+        await stage.fire("Down", "web")
+        await stage.until(lambda: stage.theatre.sent)
+        await stage.fire("Stuck", "web")
+        await stage.decided(2)
+        await stage.on.steering.close(ALICE, next(iter(stage.on.world.runs)), "it hangs")
+        await stage.until(lambda: len(stage.theatre.sent) > 1)
+        assert ended == [1], "the other run began while the program of the first was still at work"
+
+    files = house(rules={"down": rule(), "stuck": rule("Stuck")})
+    play(scene, Stage(files, trusted=("shop/down", "shop/stuck")))
 
 
 def test_closed_by_force_it_ends_whatever_it_was_doing() -> None:

@@ -268,8 +268,12 @@ class Runner:
             if live.run.status not in ENDED:
                 await self._wait(live)
         self.live.pop(live.run.id, None)
-        for task in live.in_flight.values():
+        under_way = tuple(live.in_flight.values())
+        for task in under_way:
             task.cancel()
+        await asyncio.gather(
+            *under_way, return_exceptions=True
+        )  # a program is seen ended before another run is let go on
         await self._on_end(live)
 
     async def _advance(self, live: Live) -> bool:
