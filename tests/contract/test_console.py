@@ -55,6 +55,10 @@ PLACES = (
     "/services?focus=component:default/web&hops=2",
     "/services?focus=component:default/web&hops=3&fold=systems",
     "/services?q=web",
+    "/services?view=list",
+    "/services?view=list&is=unknown&environment=staging",
+    "/services?focus=component:default/web&hops=all&paint=autonomy",
+    "/services?focus=system:default/shop&paint=owners",
     "/rules",
     "/rules/shop/down",
     "/runbooks/shop/mend",
@@ -914,23 +918,143 @@ spec: {{owner: group:ops}}
 async def test_a_thousand_services_are_found_by_name_focused_and_folded():
     async with browser(files={**HOME, "catalog/many.yaml": (PARTS + MANY).encode()}) as found:
         page = await found.see("/services")
-        assert "1,008 entities" in page
-        assert page.count('<tr class="link">') == 200
-        assert "more fit: search to narrow it down" in page
+        assert "1,003 services in 5 systems: 1,003 unknown." in page
+        assert "No transaction is declared to begin with: shown is the list." in page
+        assert page.count('<tr class="link">') == 100
+        assert "908 more" in page
+        last = await found.see("/services?view=list&page=11")
+        assert last.count('<tr class="link">') == 8
         page = await found.see("/services?q=s77")
         assert 'href="/services?focus=component%3Adefault/s77"' in page
+        assert '<h2 id="one"><bdi>s77</bdi></h2>' in page, "what is called so is focused"
+        page = await found.see("/services?q=s77&view=list")
         assert page.count('<tr class="link">') == 11
-        page = await found.see("/services?q=s777")
-        assert "<h3><bdi>s777</bdi></h3>" in page, "what alone fits is focused"
+        page = await found.see("/services?q=part")
+        assert 'aria-current="true">List</a>' in page, "what fits many is a list"
         page = await found.see("/services?focus=component:default/web")
         assert re.search(r"\+ \d+ more callers", page)
-        assert 'href="#as-list"' in page
-        assert page.count('<rect class="') + page.count("<rect ") <= 2 * 62, "the picture is bounded, wide and upright"
+        assert 'href="/services?focus=component%3Adefault%2Fweb&amp;show=list#as-list"' in page
+        assert page.count("<rect ") <= 2 * 62, "the picture is bounded, wide and upright"
+        assert '<details class="twin" id="as-list" open>' in await found.see(
+            "/services?focus=component:default/web&show=list"
+        )
         page = await found.see("/services?focus=component:default/web&fold=systems")
         assert "more callers" not in page.partition('class="phone-only"><svg')[0]
         assert re.search(r"More stand around it than the \d+ that were read: focus nearer\.", page)
         for number in range(4):
             assert f"part-{number}: " in page
+
+
+INSTANCES = "".join(
+    f"""---
+apiVersion: backstage.io/v1alpha1
+kind: Resource
+metadata: {{name: pay-{number}, annotations: {{watchkeeper.dev/instance: pay-{number}, watchkeeper.dev/environment: staging}}}}
+spec: {{type: instance, owner: group:ops, system: shop, dependencyOf: [component:pay]}}
+"""
+    for number in (1, 2, 3)
+)
+BUSY = b"- {name: checkout, priority: 1, owner: group:ops, hops: [cart, pay]}\n"
+ESTATE = {**HOME, "catalog/instances.yaml": INSTANCES.encode(), "transactions.yaml": BUSY}
+
+
+async def failing(found: Browser, *services: str) -> None:
+    for service in services:
+        await fired(found, "Odd", service=service)
+    refs = [f"resource:default/{service}" for service in services]
+    await found.node.until(lambda: all(found.node.engine.world.failing.get(ref) for ref in refs))
+
+
+def drawing(page: str) -> str:
+    return page.partition('class="wide-only"><svg')[2].partition('class="phone-only"')[0]
+
+
+async def test_services_open_where_the_business_begins_while_nothing_fails_and_with_what_fails_once_it_does():
+    async with browser(files=ESTATE) as found:
+        page = await found.see("/services")
+        assert '<h1 class="head">Nobody watches the health of any service.</h1>' in page
+        assert "Shown: cart, where checkout begins." in page
+        assert '<h2 id="one"><bdi>cart</bdi></h2>' in page
+        assert "pay-1" not in drawing(page), "an instance counts within its service"
+
+        await failing(found, "pay-2", "pay-3")
+        page = await found.see("/services")
+        assert '<h1 class="head">pay is degraded: 0 of 3 healthy, 2 failing, 1 unknown.</h1>' in page
+        assert '<h2 id="one"><bdi>pay</bdi></h2>' in page
+
+        await failing(found, "pay-1")
+        page = await found.see("/services")
+        assert '<h1 class="head">pay is failing and degrades cart.</h1>' in page
+        assert "3 services in 1 system: 1 degraded, 1 failing, 1 unknown." in page
+        assert "<dt>Healthy</dt><dd>0 of 3</dd>" in page
+        assert drawing(page).count('stroke="var(--bad)" stroke-width="2"') == 1
+        assert "Made of 3 parts" in page
+        plain = await found.see("/services?focus=component:default/pay&paint=owners")
+        assert 'stroke="var(--bad)"' not in drawing(plain), "paths are painted where they are asked for"
+        part = await found.see("/services?focus=resource:default/pay-1")
+        assert 'Part of <a class="u" href="/services?focus=component%3Adefault/pay">' in part
+
+
+async def test_what_keeps_automation_off_is_drawn_and_said():
+    async with browser(files=ESTATE) as found:
+        await found.send(
+            "/limits", **{"for": "1h"}, kind="hold", by="entity", value="component:default/pay", reason="me"
+        )
+        page = await found.see("/services?focus=component:default/cart")
+        assert "held to " in drawing(page)
+        assert "#pause" in drawing(page)
+        await failing(found, "pay-1", "pay-2", "pay-3")
+        page = await found.see("/services?focus=component:default/cart")
+        assert "0 of 3 healthy" in drawing(page), "what is broken looks broken"
+        assert "#pause" in drawing(page), "and still says that it is held"
+        page = await found.see("/services?focus=component:default/pay")
+        assert "Held until" in page
+        await found.send("/limits", **{"for": "1h"}, kind="freeze", by="environment", value="staging", reason="sale")
+        page = await found.see("/services?focus=component:default/cart")
+        assert "All of these: frozen by <bdi>ana</bdi> until" in page, "what holds for all is said once"
+        assert "#snowflake" not in drawing(page)
+        listed = await found.see("/services?view=list&limited=yes")
+        assert listed.count('<tr class="link">') == 6
+        assert "Held by ana" in listed
+
+
+async def test_coverage_is_a_matrix_that_opens_to_the_hops_that_lack_something():
+    async with browser(files=ESTATE) as found:
+        page = await found.see("/services")
+        row = page.partition('<th scope="row">')[2].partition("</tbody>")[0]
+        assert re.findall(r"<small>(all|some|none|partly|unproven|\d of \d)</small>", row) == [
+            "all", "unproven", "none", "none",
+        ]  # fmt: skip
+        assert "What <bdi>checkout</bdi> lacks" in row
+        assert "No undo for drain of shop/mend, restart of shop/mend." in row
+
+
+async def test_a_ladder_stands_at_what_was_granted_and_never_at_a_ceiling():
+    async with browser(files=ESTATE) as found:
+        page = await found.see("/services?focus=component:default/web")
+        assert 'aria-label="stands at approve"' in page
+        assert "Granted by people. Nothing was decided here yet" in page
+        for grant in list(found.node.engine.world.grants):
+            await found.node.engine.limits.revoke(ADMIN, grant, "over")
+        page = await found.see("/services?focus=component:default/web")
+        assert 'aria-label="stands at approve"' not in page
+        assert "Nothing was decided here yet; it may never go beyond approve." in page
+        painted = await found.see("/services?focus=component:default/web&paint=autonomy")
+        assert "#eye" in drawing(painted)
+
+
+async def test_a_list_is_filtered_by_how_things_are_and_keeps_its_address():
+    async with browser(files=ESTATE) as found:
+        await failing(found, "pay-1")
+        page = await found.see("/services?view=list&is=failing")
+        assert page.count('<tr class="link">') == 1
+        assert 'href="/services?view=list&amp;is=degraded"' in page
+        assert "No service fits." in await found.see("/services?view=list&is=failing&q=web")
+        for odd in ("page=0", "page=99", "page=x", "is=odd", "limited=maybe", "environment=nowhere"):
+            await found.see(f"/services?view=list&{odd}")
+        for odd in ("hops=99", "hops=x", "paint=odd", "fold=all", "show=1"):
+            await found.see(f"/services?focus=component:default/web&{odd}")
+        assert (await found.client.get("/services?focus=component:default/none")).status_code == 404
 
 
 async def test_each_thing_has_its_page():

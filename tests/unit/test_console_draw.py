@@ -81,6 +81,42 @@ def test_everything_lies_inside_the_frame(upright):
         assert 0 <= float(y) <= height - 30
 
 
+def test_what_is_far_away_stands_in_the_last_column_and_peers_beside_the_focus():
+    chain = {f"n{n}": [f"n{n + 1}"] for n in range(6)} | {"n1": ["n2", "peer"]}
+    found = graph.around("n2", chain, turned(chain), 8, far=2, beside=["peer"])
+    assert sorted(found.layers) == [-2, -1, 0, 1, 2]
+    assert set(found.layers[2]) == {"n4", "n5", "n6"}
+    assert found.layers[0][:1] == ("n2",) or set(found.layers[0]) == {"n2", "peer"}
+    assert ("n1", "peer") in found.edges
+
+
+def test_the_focus_is_never_folded():
+    beside = [f"a{n}" for n in range(40)]
+    found = graph.around("zz", {}, {}, 1, beside=beside)
+    assert "zz" in found.layers[0]
+    assert found.folded == {0: 41 - graph.LAYER_MAX}
+
+
+def test_only_the_way_to_what_fails_is_red():
+    needs = {"caller": ["db"], "fine": ["db"], "db": ["disk"]}
+    found = graph.around("db", needs, turned(needs), 1)
+    levels = {"caller": "degraded", "fine": "healthy", "db": "failing", "disk": "healthy"}
+    shown = {ref: graph.Node(ref=ref, name=ref, fact="", look=level, level=level) for ref, level in levels.items()}
+    assert str(graph.draw(found, shown, "db")).count('stroke="var(--bad)" stroke-width="2"') == 1
+    assert 'stroke="var(--bad)"' not in str(graph.draw(found, shown, "db", paths=False))
+
+
+def test_upright_two_stand_side_by_side_each_as_high_as_a_finger_needs():
+    needs = {f"c{n}": ["db"] for n in range(9)}
+    found = graph.around("db", needs, turned(needs), 1, 2)
+    refs = [ref for layer in found.layers.values() for ref in layer]
+    drawn = str(graph.draw(found, nodes(refs), "db", upright=True, pills={-1: "7 in shop"}, more="/all"))
+    assert 'href="/all"' in drawn
+    assert "+ 7 in shop" in drawn
+    assert {float(high) for high in re.findall(r'<rect [^>]*height="([\d.]+)"', drawn)} == {graph.TALL}
+    assert float(re.search(r'viewBox="0 0 ([\d.]+)', drawn).group(1)) <= 390 - 2 * 24 - 2 * 4
+
+
 def test_a_name_is_escaped_and_clipped():
     drawn = str(text(0, 0, '<script>"&' + "x" * 100, most=20))
     assert "<script>" not in drawn

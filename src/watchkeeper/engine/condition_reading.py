@@ -9,6 +9,7 @@ from typing import Any
 from watchkeeper.catalog.catalog import Catalog
 from watchkeeper.catalog.condition import Composition, Conditions, Seen, composition, sentence
 from watchkeeper.catalog.entity import Automation, Entity
+from watchkeeper.catalog.outline import Outline, outline
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.vitals import UNSEEN
 from watchkeeper.engine.windows import windows_of
@@ -26,11 +27,18 @@ class Estate:
     def __init__(self) -> None:
         self._for: Catalog | None = None
         self._made = Composition(parts={}, needs={}, needed={})
+        self._drawn: Outline | None = None
 
     def of(self, catalog: Catalog) -> Composition:
         if self._for is not catalog:
-            self._for, self._made = catalog, composition(catalog)
+            self._for, self._made, self._drawn = catalog, composition(catalog), None
         return self._made
+
+    def outline(self, catalog: Catalog) -> Outline:
+        made = self.of(catalog)
+        if self._drawn is None:
+            self._drawn = outline(catalog, made)
+        return self._drawn
 
 
 class Look:
@@ -79,6 +87,14 @@ class Look:
             "because": list(found.because),
             "of": list(self._made.parts.get(ref, ())),
         }
+
+    def parts(self, ref: str) -> tuple[str, ...]:
+        return self._made.parts.get(ref, ())
+
+    def run(self, ref: str) -> str:
+        """The run that works on it, or on a part of it; "" without one."""
+        busy = self._world.busy
+        return next((busy[each] for each in (ref, *self._made.parts.get(ref, ())) if each in busy), "")
 
     def limits(self, entity: Entity) -> list[View]:
         """What keeps automation off an entity now: a stop, an exclusion, freezes, holds, its breakers, or that it has no

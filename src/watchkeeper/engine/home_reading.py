@@ -7,11 +7,14 @@ import msgspec
 
 from watchkeeper.catalog.catalog import by_alias, by_ref
 from watchkeeper.catalog.entity import Entity, EntityKind
+from watchkeeper.catalog.outline import around
 from watchkeeper.engine.answer import No, missing
 from watchkeeper.engine.condition_reading import Estate, Look
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.reading import Listed, View
 from watchkeeper.engine.records import Activation, read
+from watchkeeper.home.transaction import members_of
+from watchkeeper.learn.coverage import leads_to
 from watchkeeper.packs.expression import Template
 from watchkeeper.packs.rule import Rule
 from watchkeeper.packs.runbook import Runbook
@@ -101,6 +104,8 @@ class HomeReader:
             **self._service(entity, look),
             "needs": [_neighbour(ref, look) for ref in catalog.needs.get(entity.ref, ())[:NEIGHBOURS_MAX]],
             "needed_by": [_neighbour(ref, look) for ref in catalog.needed_by.get(entity.ref, ())[:NEIGHBOURS_MAX]],
+            "parts": [_neighbour(ref, look) for ref in look.parts(entity.ref)[:NEIGHBOURS_MAX]],
+            "rules": self._reaching(entity.ref),
         }
 
     def neighbourhood(self, name: str, hops: int) -> View | No:
@@ -126,6 +131,27 @@ class HomeReader:
         edges = [(ref, other) for ref in known for other in catalog.needs.get(ref, ()) if other in known]
         return {"focus": entity.ref, "nodes": nodes, "edges": sorted(edges), "complete": complete}
 
+    def whole_neighbourhood(self, name: str, hops: int, *, rules: bool = False) -> View | No:
+        """The same with parts folded into their wholes: an edge joins services, not instances. `peers` are what its direct
+        callers need beside it. `rules`: each node says which rules can be led to it.
+        """
+        catalog = self._engine.world.configuration.catalog
+        entity = by_ref(catalog, name) or by_alias(catalog, name)
+        if entity is None:
+            return missing("service", name)
+        look = Look(self._engine, self._estate)
+        found = around(catalog, self._estate.outline(catalog), entity.ref, hops, NEIGHBOURS_MAX)
+        nodes = [self._service(catalog.entities[ref], look) for ref in found.refs]
+        if rules:
+            nodes = [{**node, "rules": self._reaching(node["ref"])} for node in nodes]
+        return {
+            "focus": entity.ref,
+            "nodes": nodes,
+            "edges": list(found.edges),
+            "complete": found.complete,
+            "peers": list(found.peers),
+        }
+
     def _service(self, entity: Entity, look: Look) -> View:
         """`health` is what guards see of it by itself, `condition` what people read of the whole."""
         return {
@@ -142,8 +168,20 @@ class HomeReader:
             "type": entity.type,
             "condition": look.condition(entity.ref),
             "limits": look.limits(entity),
-            "run": self._engine.world.busy.get(entity.ref, ""),
+            "run": look.run(entity.ref),
         }
+
+    def _reaching(self, ref: str) -> list[str]:
+        """The enabled rules that can be led to an entity, or to what serves it."""
+        configuration = self._engine.world.configuration
+        sources = configuration.settings.sources.values()
+        labels = frozenset(label for each in sources for label in each.source.entity_from)
+        whole = (ref, *members_of(ref, configuration.catalog))
+        return [
+            name
+            for name, rule in sorted(configuration.rules.items())
+            if rule.enabled and any(leads_to(rule, each, configuration.catalog, labels) for each in whole)
+        ]
 
 
 def _neighbour(ref: str, look: Look) -> View:

@@ -170,7 +170,7 @@ def _hop(
     found = [
         _protection(rule, reaches, whole, proofs.get(rule.name, ()))
         for rule in rules
-        if (reaches := tuple(each for each in whole if _leads_to(rule, each, catalog, labels)))
+        if (reaches := tuple(each for each in whole if leads_to(rule, each, catalog, labels)))
     ]
     reached = {each for protection in found for each in protection.reaches}
     gaps = () if ref in reached else tuple(each for each in members if each not in reached)
@@ -201,7 +201,7 @@ def _watchers(
     listen = {
         each: names
         for each in whole
-        if (names := tuple(rule.name for rule in rules if _leads_to(rule, each, catalog, labels)))
+        if (names := tuple(rule.name for rule in rules if leads_to(rule, each, catalog, labels)))
     }
     return Watchers(probes={each: probes[each] for each in whole if each in probes}, rules=listen)
 
@@ -234,7 +234,7 @@ def _protection(rule: Rule, reaches: tuple[str, ...], whole: tuple[str, ...], pr
     )
 
 
-def _leads_to(rule: Rule, ref: str, catalog: Catalog, labels: frozenset[str]) -> bool:
+def leads_to(rule: Rule, ref: str, catalog: Catalog, labels: frozenset[str]) -> bool:
     """What the exclusion proof leaves open is closed here: a rule that demands `service: cart` protects only the cart."""
     entity = catalog.entities[ref]
     value = led_by(rule.target, entity, catalog)

@@ -24,7 +24,7 @@ from watchkeeper.surface.api.lists import After, Limit
 family = Family("configuration")
 
 FILES_MAX = 20_000
-HOPS_MAX: Final = 4
+HOPS_MAX: Final = 8
 NAME = "{name:path}"  # rules and runbooks are called pack/name, services kind:namespace/name
 
 
@@ -149,6 +149,16 @@ async def service(node: Here, name: str) -> Response:
 
 
 @family.get(f"/neighbourhood/{NAME}")
-async def neighbourhood(node: Here, name: str, hops: Annotated[int, Query(ge=1, le=HOPS_MAX)] = 1) -> Response:
-    """What stands around a service: who needs it, and what it needs."""
+async def neighbourhood(
+    node: Here,
+    name: str,
+    hops: Annotated[int, Query(ge=1, le=HOPS_MAX)] = 1,
+    whole: Annotated[bool, Query()] = False,
+    rules: Annotated[bool, Query()] = False,
+) -> Response:
+    """What stands around a service: who needs it, and what it needs. `whole`: instances and subcomponents stand for what
+    they are parts of, and `peers` are what its callers need beside it; with `rules` each node names those that reach it.
+    """
+    if whole:
+        return answer(node.home.whole_neighbourhood(name, hops, rules=rules))
     return answer(node.home.neighbourhood(name, hops))

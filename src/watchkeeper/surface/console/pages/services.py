@@ -1,115 +1,148 @@
-"""Services: what fails, and what hangs on it?"""
+"""Services: what fails, and what hangs on it?
+
+The page opens with the graph around the worst thing, or around what was asked for; the list is one press away. What is
+looked at, how far, and by what it is coloured stands in the address.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from watchkeeper.surface.console import words
-from watchkeeper.surface.console.draw import graph
+from watchkeeper.surface.console.draw.graph import LIST
+from watchkeeper.surface.console.pages import estate
+from watchkeeper.surface.console.pages.neighbours import HOPS_FAR, MODES, ORDER, PAINTS, drawn, everywhere, limits_of
 from watchkeeper.surface.console.visit import Visit
-from watchkeeper.values import instant, ms_between
+from watchkeeper.values import instant
 
-HOPS: Final = (1, 2, 3)
-LIST_MAX: Final = 200
-NARROW_MAX: Final = 2  # nodes side by side in a side column
+__all__ = ["PAGES", "drawn", "services"]
+
+HOPS: Final = {"1": "1 hop", "2": "2 hops", "all": "All"}
+HOPS_DEFAULT: Final = "2"
+PAGE: Final = 100
 RUNS_SHOWN: Final = 8
 CELLS_READ: Final = 1_000
-NOTHING: Final[Mapping[str, str]] = {}
+PARTS_SHOWN: Final = 50
 
 
 async def services(visit: Visit) -> Response:
-    wanted, focus = visit.query.get("q", ""), visit.query.get("focus", "")
-    hops, fold = _hops(visit.query.get("hops", "")), visit.query.get("fold", "") == "systems"
-    environment = visit.query.get("environment", "")
-    listed = await visit.api.get("services", environment=environment)
-    every = listed["items"]
-    found = [one for one in every if wanted.lower() in one["name"].lower() or wanted.lower() in one["ref"].lower()]
-    found.sort(key=lambda one: (ORDER.get(one["health"]["is"], 2), one["name"]))
-    if not focus and wanted and len(found) == 1:
-        focus = found[0]["ref"]
-    coverage = None
-    if (await visit.api.get("transactions"))["items"]:  # without any there is nothing to look through runs for
-        coverage = (await visit.api.get("coverage"))["report"]
-    around, service, rules, decided, objectives = None, None, [], [], []
-    if focus:
-        around, service, book, made, slos, stands = await visit.many(
-            visit.api.get("neighbourhood", focus, hops=hops),
-            visit.api.get("services", focus),
-            visit.api.get("rules"),
-            visit.api.get("decisions", service=focus, limit=RUNS_SHOWN),
-            visit.api.get("slos", service=focus),
-            visit.api.get("autonomy", limit=CELLS_READ),
+    wanted, focus, view = visit.query.get("q", "").strip(), visit.query.get("focus", ""), visit.query.get("view", "")
+    listed, declared = await visit.many(visit.api.get("services"), visit.api.get("transactions"))
+    every, transactions = listed["items"], declared["items"]
+    found = estate.wholes(every)
+    fits = [one for one in every if matches(one, wanted)] if wanted else every
+    said = ""
+    if not focus and wanted and view != "list":
+        exact = [one for one in fits if wanted.lower() in {one["name"].lower(), one["ref"].lower()}]
+        focus = (exact or fits)[0]["ref"] if len(exact) == 1 or len(fits) == 1 else ""
+        view = view if focus else "list"
+    if not focus and view != "list":
+        chosen = estate.choose(found, transactions)
+        focus, said = chosen.focus, chosen.said
+    shared: dict[str, Any] = {
+        "answer": estate.answer(found),
+        "counted": estate.counted(every, found),
+        "chosen": said,
+        "wanted": wanted,
+        "total": len(found),
+        # Without a transaction there is nothing to look through runs for.
+        "coverage": (await visit.api.get("coverage"))["report"] if transactions else None,
+    }
+    if view == "list" or not focus:
+        return visit.page(
+            "services.html", at="services", title="Services", **shared, focus="", **table(visit, every, fits, wanted)
         )
-        cells = stands["items"]
-        rules = [{**one, "cells": here(cells, one, service)} for one in book["items"] if within(one, service)]
-        decided, objectives = made["items"], slos["items"]
     return visit.page(
         "services.html",
         at="services",
         title="Services",
-        answer=answer(every),
-        counts=counts(every),
-        found=found[:LIST_MAX],
-        total=len(every),
-        fits=len(found),
-        wanted=wanted,
-        focus=focus,
-        hops=hops,
-        around=drawn(around, at=visit.status["at"], fold=fold) if around is not None else None,
-        fold=fold,
-        service=service,
-        rules=rules,
-        decided=decided,
-        objectives=objectives,
-        coverage=coverage,
-        environments=sorted({one["environment"] for one in every if one["environment"]}),
-        environment=environment,
+        **shared,
+        **await focused(visit, focus, asked=bool(visit.query.get("focus") or wanted)),
     )
 
 
-ORDER: Final = {"unhealthy": 0, "unknown": 1, "healthy": 2}
+# The graph.
 
 
-def _hops(text: str) -> int:
-    return int(text) if text in {str(each) for each in HOPS} else 1
+async def focused(visit: Visit, focus: str, *, asked: bool) -> dict[str, Any]:
+    """One thing, what is around it, and what automation may do there."""
+    query = visit.query
+    hops = query.get("hops", "")
+    hops = "all" if hops == "3" else hops if hops in HOPS else HOPS_DEFAULT
+    paint = query.get("paint", "") if query.get("paint", "") in PAINTS else "health"
+    fold = query.get("fold", "") == "systems"
+    far = HOPS_FAR if hops == "all" else int(hops)
+    around, service, book, made, slos, stands, grants = await visit.many(
+        visit.api.get("neighbourhood", focus, hops=far, whole="true", rules="true" if paint == "autonomy" else "false"),
+        visit.api.get("services", focus),
+        visit.api.get("rules"),
+        visit.api.get("decisions", service=focus, limit=RUNS_SHOWN),
+        visit.api.get("slos", service=focus),
+        visit.api.get("autonomy", limit=CELLS_READ),
+        visit.api.get("grants", state="open", limit=CELLS_READ),
+    )
+    focus = around["focus"]
+    cells, rules = stands["items"], {one["name"]: one for one in book["items"]}
+    now = instant(visit.status["at"])
+    given = [each for each in grants["items"] if not each["pending"] and instant(each["until_at"]) > now]
+    modes = {one["ref"]: highest(one, rules, cells, given) for one in around["nodes"] if "rules" in one}
+    state = {"focus": focus, "hops": hops, "paint": paint, "fold": "systems" if fold else ""}
+    picture = drawn(
+        around,
+        at=visit.status["at"],
+        zone=visit.zone,
+        fold=fold,
+        paint=paint,
+        modes=modes,
+        hops=far,
+        more=f"{address(**state, show='list')}#{LIST}",
+    )
+    return {
+        "view": "graph",
+        "focus": focus,
+        "asked": asked,
+        "around": picture,
+        "service": service,
+        "limits": service["limits"],
+        "part_of": next((one["ref"] for one in around["nodes"] if focus in one["condition"]["of"]), ""),
+        "parts": service["parts"][:PARTS_SHOWN],
+        "rules": [standing(rules[name], service, cells, given) for name in service["rules"] if name in rules],
+        "decided": made["items"],
+        "objectives": slos["items"],
+        "hops": [(word, address(**{**state, "hops": each}), each == hops) for each, word in HOPS.items()],
+        "paints": [(word, address(**{**state, "paint": each}), each == paint) for each, word in PAINTS.items()],
+        "paint": paint,
+        "near": (address(**{**state, "hops": "1"}), hops == "1"),
+        "unfold": address(**{**state, "fold": "" if fold else "systems"}),
+        "fold": fold,
+        "folds": fold or len({one["system"] for one in around["nodes"] if one["system"]}) > 1,
+        "open": query.get("show", "") == "list",
+    }
 
 
-def counts(every: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    found = dict.fromkeys(("healthy", "unhealthy", "unknown"), 0)
-    for one in every:
-        found[one["health"]["is"]] += 1
-    return found
+def address(**state: str) -> str:
+    """The same view again: only what is not as it is anyway stands in the address."""
+    usual = {"hops": HOPS_DEFAULT, "paint": "health"}
+    return "/services?" + urlencode(
+        {name: value for name, value in state.items() if value and usual.get(name) != value}
+    )
 
 
-def answer(every: Sequence[Mapping[str, Any]]) -> str:
-    """What fails, by name when it is one or two."""
-    bad = [words.short_ref(one["ref"]) for one in every if one["health"]["is"] == "unhealthy"]
-    unknown = sum(one["health"]["is"] == "unknown" for one in every)
-    if not every:
-        return "The catalogue is empty."
-    if len(bad) == 1:
-        return f"{bad[0]} is failing."
-    if bad:
-        return f"{', '.join(bad[:2])}{f' and {len(bad) - 2} more' if len(bad) > 2 else ''} are failing."
-    if unknown == len(every):
-        return "Nobody watches the health of any service."
-    return "No service is failing." + (f" The health of {unknown} is unknown." if unknown else "")
-
-
-def within(rule: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
-    """Whether a rule's static bound holds the service: the same words that the exclusion proof uses."""
-    bound = rule["target"]["within"]
-    given = {name: value for name, value in bound.items() if value}
-    seen = {**service, "kind": service["kind"].lower(), "entity": service["ref"]}
-    return bool(given) and all(str(seen.get(name, "")).lower() == str(value).lower() for name, value in given.items())
+def standing(
+    rule: Mapping[str, Any],
+    service: Mapping[str, Any],
+    cells: Sequence[Mapping[str, Any]],
+    grants: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Where a rule stands for a service: its cells here, or, where nothing was decided yet, what was granted."""
+    return {**rule, "cells": here(cells, rule, service), "granted": granted(grants, rule, service)}
 
 
 def here(
     cells: Sequence[Mapping[str, Any]], rule: Mapping[str, Any], service: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:
-    """Where a rule stands for a service: the cells of its class, environment and region, one a severity."""
+    """The cells of a rule in a service's class, environment and region, one a severity."""
     return [
         one
         for one in cells
@@ -118,86 +151,101 @@ def here(
     ]
 
 
-def drawn(
-    found: Mapping[str, Any],
-    *,
-    acted: Mapping[str, str] = NOTHING,
-    narrow: bool = False,
-    at: str = "",
-    fold: bool = False,
+def granted(grants: Sequence[Mapping[str, Any]], rule: Mapping[str, Any], service: Mapping[str, Any]) -> str:
+    """The highest level that people granted a rule here for some severity, not above its ceiling; "observe" without."""
+    levels = [
+        each["level"]
+        for each in grants
+        if each["rule"] == rule["name"]
+        and all(each[name] in {"", service[name] or ""} for name in ("tier", "environment", "region"))
+    ]
+    top = max((level for level in levels if level in MODES), key=MODES.index, default="observe")
+    return str(min(top, rule["ceiling"], key=MODES.index))
+
+
+def highest(
+    one: Mapping[str, Any],
+    rules: Mapping[str, Mapping[str, Any]],
+    cells: Sequence[Mapping[str, Any]],
+    grants: Sequence[Mapping[str, Any]],
+) -> str:
+    """How far the rule that may go farthest at a thing may go; "" where none reaches it."""
+    found = []
+    for name in one["rules"]:
+        if name in rules:
+            stands = standing(rules[name], one, cells, grants)
+            found += [each["mode"] for each in stands["cells"]] or [stands["granted"]]
+    return max((mode for mode in found if mode in MODES), key=MODES.index, default="")
+
+
+# The list.
+
+
+def matches(one: Mapping[str, Any], wanted: str) -> bool:
+    """Every word stands in its name, its reference, its owner or its system."""
+    text = " ".join((one["name"], one["ref"], one["owner"], one["system"])).lower()
+    return all(word in text for word in wanted.lower().split())
+
+
+def table(
+    visit: Visit, every: Sequence[Mapping[str, Any]], fits: Sequence[Mapping[str, Any]], wanted: str
 ) -> dict[str, Any]:
-    """A neighbourhood as a picture, upright too for a narrow place, its nodes for the list beside it, and how many things
-    depend on the focus. `acted` says of some nodes what would be done to them. `fold`: other systems are one node each.
-    """
-    every = {one["ref"]: one for one in found["nodes"]}
-    home = systems(every, found["focus"]) if fold else {}
-    nodes = {one["ref"]: node(one, acted=acted.get(one["ref"], ""), at=at) for one in found["nodes"]}
-    for system, members in home.items():
-        nodes[system] = folded(system, members)
-    into = {one["ref"]: system for system, members in home.items() for one in members}
-    needs: dict[str, list[str]] = {}
-    needed_by: dict[str, list[str]] = {}
-    joined = {(into.get(one, one), into.get(other, other)) for one, other in found["edges"]}
-    for one, other in sorted(joined):
-        if one != other:
-            needs.setdefault(one, []).append(other)
-            needed_by.setdefault(other, []).append(one)
-    focus = found["focus"]
-    first = {ref for ref, one in nodes.items() if one.look in {"acted", "unhealthy"}}
+    """Worst first, PAGE rows at a time; filters by condition, by environment and by what keeps automation off."""
+    query = visit.query
+    level = query.get("is", "") if query.get("is", "") in ORDER else ""
+    environment = query.get("environment", "")
+    limited = query.get("limited", "") == "yes"
+    place = [one for one in fits if not environment or one["environment"] == environment]
+    found = [one for one in place if (not level or one["condition"]["is"] == level) and (not limited or one["limits"])]
+    found.sort(key=lambda one: (ORDER[one["condition"]["is"]], one["name"], one["ref"]))
+    page = query.get("page", "")
+    first = (int(page) - 1) * PAGE if page.isdecimal() and 0 < len(page) < 6 and int(page) > 0 else 0
+    first = first if first < len(found) else 0
+    state = {
+        "view": "list",
+        "q": wanted,
+        "environment": environment,
+        "is": level,
+        "limited": "yes" if limited else "",
+    }
 
-    def picture(*, upright: bool) -> Any:
-        most = NARROW_MAX if upright else graph.LAYER_MAX
-        around = graph.around(focus, needs, needed_by, 1 if upright else len(HOPS), most, first)
-        heads = {layer: "It depends on" if layer > 0 else "Depend on it" for layer in around.layers if layer in {-1, 1}}
-        shown = sum(len(refs) for refs in around.layers.values())
-        return graph.draw(around, nodes, focus, heads=None if upright else heads, upright=upright), shown
+    def of(**more: str) -> str:
+        return address(**{**state, **more})
 
-    wide, shown = picture(upright=narrow)
+    general = everywhere(every)
     return {
-        "picture": wide,
-        "upright": wide if narrow else picture(upright=True)[0],
-        "nodes": found["nodes"],
-        "callers": len(needed_by.get(focus, ())),
-        "shown": shown,
-        "complete": found["complete"],
-        "systems": len(home),
+        "view": "list",
+        "shown": [
+            {**one, "kept": limits_of({**one, "limits": own(one, general)})} for one in found[first : first + PAGE]
+        ],
+        "general": [general[name] for name in sorted(general)],
+        "fits": len(found),
+        "first": first,
+        "before": of(page=str(first // PAGE)) if first else "",
+        "after": of(page=str(first // PAGE + 2)) if first + PAGE < len(found) else "",
+        "chips": [
+            ("all", "All", of(**{"is": "", "limited": ""}), not level and not limited, len(place)),
+            *[
+                (each, each.capitalize(), of(**{"is": each, "limited": ""}), level == each and not limited, count)
+                for each in ORDER
+                if (count := sum(one["condition"]["is"] == each for one in place)) or level == each
+            ],
+            (
+                "limited",
+                "Kept off",
+                of(**{"is": "", "limited": "yes"}),
+                limited,
+                sum(bool(one["limits"]) for one in place),
+            ),
+        ],
+        "environments": sorted({one["environment"] for one in every if one["environment"]}),
+        "environment": environment,
+        "level": level,
     }
 
 
-def systems(every: Mapping[str, Mapping[str, Any]], focus: str) -> dict[str, list[Mapping[str, Any]]]:
-    """System -> its things in the picture, of the systems that the focus is not of, where there are two or more."""
-    own = every[focus]["system"] if focus in every else ""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for one in every.values():
-        if one["system"] and one["system"] != own and one["ref"] not in {focus, one["system"]}:
-            found.setdefault(one["system"], []).append(one)
-    return {system: members for system, members in found.items() if len(members) > 1 and system != focus}
-
-
-def folded(system: str, members: Sequence[Mapping[str, Any]]) -> graph.Node:
-    """A system as one node: how many of it are here, and the worst of their health."""
-    worst = min((one["health"]["is"] for one in members), key=lambda health: ORDER.get(health, 1))
-    bad = sum(one["health"]["is"] == "unhealthy" for one in members)
-    fact = f"{len(members)} here" + (f", {bad} failing" if bad else "")
-    href = f"/services?focus={quote(system, safe='')}"
-    return graph.Node(ref=system, name=words.short_ref(system), fact=fact, look=worst, href=href)
-
-
-def node(one: Mapping[str, Any], *, acted: str = "", at: str = "") -> graph.Node:
-    health = one["health"]
-    fact = health["why"] or health["is"]
-    if health["is"] == "unknown" and health["at"] and at:
-        fact = f"unknown for {words.span(ms_between(instant(health['at']), instant(at)))}"
-    if health["is"] == "healthy" and one.get("tier"):
-        fact = one["tier"]
-    look = "acted" if acted else health["is"]
-    return graph.Node(
-        ref=one["ref"],
-        name=one["name"],
-        fact=acted or fact,
-        look=look,
-        href=f"/services?focus={quote(one['ref'], safe='')}",
-    )
+def own(one: Mapping[str, Any], general: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [each for each in one["limits"] if each["id"] not in general]
 
 
 PAGES: Final = (("GET", "/services", services),)
