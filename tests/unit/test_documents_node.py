@@ -123,7 +123,7 @@ def test_keys_are_texts_whatever_they_look_like():
         ("%TAG ! tag:example,2000:\n---\na: 1", "a.yaml:2:1", "a directive"),
         ("a: [1", "a.yaml:1:6", "this is not YAML"),
         ("a: {u: ${target.url}}", "a.yaml:1:9", "quote a value with ${ } inside { }"),
-        ("\ta: 1", "a.yaml:1:1", "'\\t'"),
+        ("\ta: 1", "a.yaml:1:1", "a tab stands where YAML wants spaces: indent with spaces"),
         ("a: 'x\x00'", "a.yaml:1:6", "U+0000"),
         ("a: 1\nb: \x1b[31m", "a.yaml:2:4", "U+001B"),
         ("a: x\u202ey", "a.yaml:1:5", "U+202E"),

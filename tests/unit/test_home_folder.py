@@ -7,6 +7,7 @@ import pytest
 from packs_material import COMPILER
 
 from watchkeeper.adapters.folder import DEPTH_MAX, Folder
+from watchkeeper.bootstrap.home import check, read_home
 from watchkeeper.documents.node import FILE_BYTES_MAX
 from watchkeeper.errors import Rejected
 from watchkeeper.home.configuration import compile_home
@@ -129,3 +130,63 @@ def test_no_folder_says_what_to_do(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(Rejected, match="this is no folder"):
         Folder(tmp_path / "file").read()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("exclusions.yml", "exclusions.yaml"),
+        ("exclusion.yaml", "exclusions.yaml"),
+        ("Exclusions.yaml", "exclusions.yaml"),
+        ("transactions.json", "transactions.yaml"),
+        ("watchkeeper.yml", "watchkeeper.yaml"),
+    ],
+)
+def test_a_file_that_is_almost_one_of_a_home_refuses_it(home, name, meant):
+    """An exclusion that nobody reads would exclude nothing, and nobody would be told."""
+    (home.root / name).write_text("[]\n")
+    assert told(home) == [(name, f"is not read: the file of a home is {meant}: rename it, or move it away")]
+    assert check(home.root).configuration is None
+    with pytest.raises(Rejected, match="rename it"):
+        read_home(home.root)
+
+
+@pytest.mark.parametrize(("name", "meant"), [("catlog", "catalog"), ("catalogue", "catalog"), ("pack", "packs")])
+def test_a_folder_that_is_almost_one_of_a_home_is_a_warning(home, name, meant):
+    (home.root / name).mkdir()
+    assert told(home) == [(name, f"is not read: did you mean {meant}/?")]
+    assert check(home.root).configuration is not None
+    assert read_home(home.root)
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "notes.yaml", "package.json", "docs", "Makefile", "pyproject.toml", "site"]
+)
+def test_what_is_somebody_elses_is_passed_over(home, name):
+    (home.root / name).write_text("")
+    assert told(home) == []
+
+
+def test_what_the_folder_refuses_makes_the_home_unsound_for_a_check_as_well(home):
+    (home.root / "catalog" / "more.yaml").symlink_to("/etc/hostname")
+    assert check(home.root).configuration is None
+
+
+def test_a_file_that_is_too_large_is_not_said_to_be_missing_too(home):
+    (home.root / "watchkeeper.yaml").write_text("#" * (FILE_BYTES_MAX + 1))
+    assert [str(each) for each in check(home.root).errors] == [
+        f"watchkeeper.yaml: has more than {FILE_BYTES_MAX} bytes: split it into several files"
+    ]
+
+
+def test_what_stands_in_a_home_and_does_nothing_is_told(home):
+    (home.root / "policy").mkdir()
+    (home.root / "policy" / "night.cedar").write_text("forbid(principal, action, resource);")
+    (home.root / "catalog" / "more.json").write_text("{}")
+    assert [str(each) for each in check(home.root).problems] == [
+        "catalog/more.json: warning: is not read: the catalogue is in files that end in .yaml",
+        (
+            "policy/night.cedar: warning: is not read: policies are not built in this release, so it forbids nothing; "
+            "roles and limits do"
+        ),
+    ]

@@ -8,10 +8,11 @@ not part of a home.
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from watchkeeper.documents import Problem
+from watchkeeper.documents import Problem, ProblemSeverity
 from watchkeeper.documents.node import FILE_BYTES_MAX
 from watchkeeper.errors import Rejected, Unavailable
 from watchkeeper.home.configuration import BYTES_MAX, FILES_MAX
@@ -22,6 +23,7 @@ ENTRIES_MAX: Final = 100_000  # looked at, whether they are read or not
 FILE_MAX: Final = 16 * 1024 * 1024  # a pack's program; YAML is bounded by its own reader at 1 MiB
 
 READ: Final = ("catalog", "packs", "policy", "calendars", "slos")
+NEAR: Final = 0.85  # how alike a name is that is taken for a slip
 ROOT_FILES: Final = ("watchkeeper.yaml", "exclusions.yaml", "transactions.yaml")
 
 
@@ -75,6 +77,7 @@ class Folder:
                     )
                     return
                 if not _part(name):
+                    problems += _meant(entry, name)
                     continue
                 if not name.isprintable() or "\\" in name:
                     problems.append(
@@ -127,6 +130,27 @@ def _part(name: str) -> bool:
     return name in ROOT_FILES or parts[0] in READ
 
 
+def _meant(entry: os.DirEntry[str], name: str) -> list[Problem]:
+    """What stands at the root under almost a name of a home is told: an `exclusions.yml` that nobody reads would exclude
+    nothing. Such a file refuses the folder; a folder may be somebody else's, and is a warning.
+    """
+    if "/" in name or name.startswith("."):
+        return []
+    if entry.is_dir(follow_symlinks=False):
+        close = get_close_matches(name.lower(), READ, n=1, cutoff=NEAR)
+        message = f"is not read: did you mean {close[0]}/?" if close else ""
+        return [_problem(name, message, ProblemSeverity.WARNING)] if close else []
+    stem, dot, ending = name.lower().rpartition(".")
+    if not dot or ending not in {"yaml", "yml", "json"}:
+        return []
+    close = get_close_matches(stem, [each.removesuffix(".yaml") for each in ROOT_FILES], n=1, cutoff=NEAR)
+    return (
+        [_problem(name, f"is not read: the file of a home is {close[0]}.yaml: rename it, or move it away")]
+        if close
+        else []
+    )
+
+
 def _link(entry: os.DirEntry[str], name: str, root: Path) -> list[Problem]:
     """A link is refused: one that leads out would bring in what nobody reviewed, one inside says a thing twice."""
     try:
@@ -163,5 +187,5 @@ def _bytes(path: Path, name: str, problems: list[Problem]) -> bytes | None:
     return data
 
 
-def _problem(name: str, message: str) -> Problem:
-    return Problem(file=name, line=0, column=0, field="", message=message)
+def _problem(name: str, message: str, severity: ProblemSeverity = ProblemSeverity.ERROR) -> Problem:
+    return Problem(file=name, line=0, column=0, field="", message=message, severity=severity)

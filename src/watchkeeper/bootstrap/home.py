@@ -15,7 +15,7 @@ from watchkeeper.adapters.ssh import EXTRA as SSH_EXTRA
 from watchkeeper.adapters.ssh import installed as ssh_installed
 from watchkeeper.adapters.topics import TOPICS, topic_files
 from watchkeeper.catalog.entity import EntityKind, Reach
-from watchkeeper.documents import Problem, ProblemSeverity
+from watchkeeper.documents import Problem, ProblemSeverity, errors
 from watchkeeper.errors import Rejected
 from watchkeeper.home.configuration import Compiled, compile_home
 from watchkeeper.home.parsed import Parsed
@@ -77,7 +77,13 @@ def check(home: Path, seen_labels: frozenset[str] = frozenset()) -> Compiled:
     """The folder compiled, with every problem. Raises Rejected when there is no such folder."""
     files, problems = Folder(home).read()
     compiled = compile_home(files, CelCompiler(), seen_labels)
-    return replace(compiled, problems=(*problems, *compiled.problems, *_without_extra(compiled)))
+    unread = {each.file for each in problems}
+    told = [each for each in compiled.problems if each.line or each.file not in unread]  # not "is missing" as well
+    return replace(
+        compiled,
+        configuration=None if errors(problems) else compiled.configuration,
+        problems=(*problems, *told, *_without_extra(compiled)),
+    )
 
 
 def _without_extra(compiled: Compiled) -> tuple[Problem, ...]:
@@ -107,8 +113,8 @@ def _without_extra(compiled: Compiled) -> tuple[Problem, ...]:
 def read_home(folder: Path) -> dict[str, bytes]:
     """The files of a folder as a home. Raises Rejected with the first that cannot be read."""
     files, problems = Folder(folder).read()
-    if problems:
-        raise Rejected(str(problems[0]))
+    if wrong := errors(problems):
+        raise Rejected(str(wrong[0]))
     return files
 
 

@@ -31,7 +31,7 @@ from watchkeeper.bootstrap.home import Trees, read_home, state_of
 from watchkeeper.bootstrap.record import checkpoints, ledger_key, not_behind
 from watchkeeper.bootstrap.telling import Telling
 from watchkeeper.bootstrap.versions import versions
-from watchkeeper.documents import Problem
+from watchkeeper.documents import Problem, errors
 from watchkeeper.engine.action import Channel
 from watchkeeper.engine.changes import activation, files_of, newest
 from watchkeeper.engine.clock import Clock, SystemClock
@@ -183,8 +183,8 @@ async def _active(scribe: Scribe, home: Path, trees: Trees) -> tuple[Configurati
         return compiled.configuration, ()
     files, problems = Folder(home).read()
     compiled = trees.compile(files, compiler)
-    broken = [*problems, *compiled.errors]
-    if compiled.configuration is None or problems:
+    broken = [*errors(problems), *compiled.errors]
+    if compiled.configuration is None or broken:
         raise Rejected(f"{len(broken)} errors in {home}; the first: {broken[0]}. Run 'wk check' for all of them")
     configuration = compiled.configuration
     unbuilt = [f"{each.name}: {what}" for each in configuration.rulebook.runbooks.values() for what in each.unbuilt]

@@ -136,6 +136,8 @@ def parse(path: str, data: bytes) -> tuple[Node, ...]:
         why = " ".join(str(part) for part in (wrong.context, wrong.problem) if part)
         if mark is not None and text[: mark.index].endswith("$"):
             why += ": quote a value with ${ } inside { } or [ ]"
+        elif mark is not None and text[mark.index : mark.index + 1] == "\t":
+            why = "a tab stands where YAML wants spaces: indent with spaces"
         raise _unreadable(path, line, column, f"this is not YAML: {why or 'unreadable'}") from wrong
     except (YAMLError, ValueError, OverflowError, LookupError, AttributeError, AssertionError, TypeError) as wrong:
         # The library's scanner lets a few plain Python errors through on broken escapes and tags.

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from watchkeeper import documents
 from watchkeeper.catalog.catalog import Catalog
@@ -136,6 +137,7 @@ def compile_home(
         _routed(settings, packs, problems)
         _environments(settings, catalog, problems)
     _unbuilt(packs, problems)
+    _unread(files, problems)
     ordered = in_order(problems)
     told = (
         ordered if len(ordered) <= PROBLEMS_MAX else (*(errors(ordered) or ordered)[:PROBLEMS_MAX], _more(len(ordered)))
@@ -239,6 +241,17 @@ def _unbuilt(packs: Packs, problems: list[Problem]) -> None:
                 f"uses what is not yet built: {', '.join(runbook.unbuilt)}; it can be checked, not applied",
                 severity=ProblemSeverity.WARNING,
             )
+
+
+def _unread(files: Mapping[str, bytes], problems: list[Problem]) -> None:
+    """What stands in a folder of a home and does nothing there."""
+    for path in files:
+        if path.startswith("policy/"):
+            message = "is not read: policies are not built in this release, so it forbids nothing; roles and limits do"
+            problems.append(replace(_whole(path, message), severity=ProblemSeverity.WARNING))
+        elif path.startswith("catalog/") and not _CATALOG.fullmatch(path) and not path.endswith(".md"):
+            message = "is not read: the catalogue is in files that end in .yaml"
+            problems.append(replace(_whole(path, message), severity=ProblemSeverity.WARNING))
 
 
 def unbuilt(configuration: Configuration) -> tuple[str, ...]:
