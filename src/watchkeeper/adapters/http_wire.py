@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         try:
             return await waiter
-        except BaseException:
+        except BaseException:  # also when cancelled: an answer that nobody read would be the next request's
             self.close()
             raise
         finally:

@@ -111,7 +111,7 @@ class SshPool:
                 slot.stay()
                 try:
                     await slot.room.acquire()
-                except BaseException:
+                except BaseException:  # also when cancelled: its place in the pool is free again
                     self._left(slot)
                     raise
                 try:
@@ -119,7 +119,7 @@ class SshPool:
                         reused = slot.link is not None and not slot.link.closed
                         if not reused:
                             slot.link = await self._opened(place)
-                except BaseException:
+                except BaseException:  # also when cancelled: its place in the pool is free again
                     self._leave(slot)
                     raise
         except TimeoutError as late:

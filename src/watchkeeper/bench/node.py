@@ -56,7 +56,7 @@ class Child:
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 self.first = (await self.process.stdout.readline()).decode().strip()  # type: ignore[union-attr]  # it is a pipe
-        except BaseException:
+        except BaseException:  # also when cancelled: no process stays behind
             await self.close()
             raise
         if not self.first:

@@ -56,7 +56,7 @@ async def back_up(node: Node, *, with_key: bool) -> Archive:
             checkpoint=note,
             files={name: await asyncio.to_thread(archive.part_of, folder / name) for name in names},
         )
-    except BaseException:
+    except BaseException:  # also when cancelled: half a backup is none
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return Archive(

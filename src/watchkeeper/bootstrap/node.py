@@ -83,7 +83,7 @@ async def open_node(home: Path, *, clock: Clock | None = None, lease: Lease | No
         secrets = Secrets(SecretStore(home))
         client, ssh = HttpClient(), SshPool()
         engine = _engine(home, store, clock, configuration, sequencer, secrets, client, ssh, lease or Lease(), trees)
-    except BaseException:
+    except BaseException:  # also when cancelled: the store is one process's
         await store.close()
         raise
     node = Node(engine=engine, store=store, client=client, ssh=ssh, home=home, secrets=secrets, problems=problems)

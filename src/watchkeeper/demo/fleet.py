@@ -96,7 +96,7 @@ class Fleet:
         try:
             self._sink = await serve(self._hear, self.sink_port)
             await self._up()
-        except BaseException:
+        except BaseException:  # also when cancelled: no process stays behind
             await self.close()
             raise
         self._probing = asyncio.create_task(self.prober.work(), name="prober")

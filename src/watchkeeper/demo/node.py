@@ -46,7 +46,7 @@ class Node:
             )
         try:
             self.url = await self._ready()
-        except BaseException:
+        except BaseException:  # also when cancelled: no process stays behind
             await self.close()
             raise
         return self

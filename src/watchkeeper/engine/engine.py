@@ -312,7 +312,7 @@ class Engine:
             self.failed = f"{name} ended"
         except asyncio.CancelledError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # whatever it was: the process ends by it, and the reason is told
             log.exception("a task of the engine failed", task=name)
             self.failed = f"{name}: {type(error).__name__}: {error}"
 

@@ -349,8 +349,8 @@ class Pipeline:
                 related = await self.relating.relate(delivery, parsed)
             except WatchkeeperError as unread:
                 related = await self.relating.unread(delivery, str(unread))
-            except Exception as broken:
-                # The edge: one delivery that breaks the pipeline must not stop the intake of all others.
+            except Exception as broken:  # the edge
+                # One delivery that breaks the pipeline must not stop the intake of all others.
                 log.exception("a delivery broke the pipeline", delivery=delivery.id)
                 self._failures[delivery.id] = self._failures.get(delivery.id, 0) + 1
                 if self._failures[delivery.id] < FAILURES_MAX:

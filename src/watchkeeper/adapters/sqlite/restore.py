@@ -88,7 +88,7 @@ async def restore(
             finally:
                 await store.close()
             (staged / CHECKPOINT).write_text(marked.checkpoint, encoding="utf-8")
-        except BaseException:
+        except BaseException:  # also when cancelled: half a store is none
             shutil.rmtree(staged, ignore_errors=True)
             raise
         had = (state / place.DATABASE).exists()

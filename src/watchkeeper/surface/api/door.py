@@ -119,7 +119,7 @@ async def _posted(request: Request, inner: Handler, actor: Actor) -> Response:
     except (HTTPException, RequestValidationError, WatchkeeperError):
         await keeper.let_go(found)
         raise
-    except BaseException:
+    except BaseException:  # also when cancelled: nobody knows what was done
         keeper.doubt(found)
         raise
     if response.status_code < 300:

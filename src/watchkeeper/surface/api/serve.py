@@ -68,7 +68,7 @@ async def serve(
     local = _local(home)
     try:
         near = _tcp(host, port)
-    except BaseException:
+    except BaseException:  # also when cancelled: no socket stays behind
         _unlink(local, home)
         raise
     server = _Listener(front, near, local, tls)
@@ -275,7 +275,7 @@ def _tcp(host: str, port: int) -> socket.socket:
             found.setblocking(False)
             found.bind(address)
             found.listen(BACKLOG)
-        except BaseException:
+        except BaseException:  # also when cancelled: no socket stays behind
             found.close()
             raise
     except OSError as taken:
@@ -303,7 +303,7 @@ def _local(home: Path) -> socket.socket:
     except OSError as failed:
         found.close()
         raise Rejected(f"{path}: cannot listen there: {failed.strerror or failed}") from failed
-    except BaseException:
+    except BaseException:  # also when cancelled: no socket stays behind
         found.close()
         raise
     return found

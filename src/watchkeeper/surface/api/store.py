@@ -108,7 +108,7 @@ async def backup(node: Here, actor: Who, body: BackupBody = WITHOUT_KEY) -> Resp
     entry = engine.scribe.entry(Kind.BACKUP, {"backup": archive.name}, actor=actor.name, content=content)
     try:
         await engine.scribe.commit(Commit(at=engine.clock.now(), entries=(entry,)))
-    except BaseException:
+    except BaseException:  # also when cancelled: its files go
         archive.close()
         raise
     return Streamed(archive)
