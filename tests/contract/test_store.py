@@ -332,6 +332,27 @@ async def test_listed_by_keys_alone_together_and_by_absence(store) -> None:
     assert 0 in await ids({"rule": "", "state": "ended"})
 
 
+async def test_counted_by_several_keys_and_from_a_place_on(store) -> None:
+    for number in range(12):
+        keys = {"state": ("open", "ended")[number % 2], "target": f"host_{number % 3}"}
+        if number % 4 == 0:
+            keys["rule"] = "restart"
+        await ok(store, puts=(put(f"run_{number:02}", keys=keys),))
+    fifth = str((await store.get("run", "run_04")).position)
+    every = {"state": "open", "target": ["host_0", "host_1"]}
+    assert await store.count("run", every) == len((await store.find("run", every)).items) == 4
+    assert await store.count("run", {"state": "open", "rule": ""}) == 3
+    assert await store.count("run", {"rule": "", "target": ""}) == 0
+    assert await store.count("run", {"state": "open", "target": ()}) == 0
+    assert await store.count("run", since=fifth) == 7
+    assert await store.count("run", {"state": "open"}, since=fifth) == 3
+    assert await store.count("run", {"state": "open", "target": "host_0"}, since=fifth) == 1
+    assert await store.count("run", {"state": "open", "rule": ""}, since=fifth) == 2
+    assert await store.count("run", {"state": "open"}, since="0") == 6
+    with pytest.raises(Malformed):
+        await store.count("run", since="x")
+
+
 @pytest.mark.parametrize("oldest_first", [True, False])
 async def test_pages_neither_repeat_nor_skip_while_others_write(store, oldest_first) -> None:
     for number in range(25):

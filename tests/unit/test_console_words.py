@@ -92,8 +92,9 @@ def test_an_address_elsewhere_is_never_followed(where):
     assert own(where) == "/"
 
 
-def incident(name, priority=1):
-    return {"entity": f"component:default/{name}", "place": "", "title": name, "priority": priority}
+def incident(name, *transactions):
+    touched = [{"name": each, "priority": 1} for each in transactions]
+    return {"entity": f"component:default/{name}", "place": "", "title": name, "handling": {"transactions": touched}}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,22 @@ def incident(name, priority=1):
 )
 def test_the_first_sentence_of_now(names, approvals, said):
     assert answer([incident(name) for name in names], approvals) == said
+
+
+@pytest.mark.parametrize(
+    ("incidents", "said"),
+    [
+        ([incident("a", "card-payment")], "Card payment is degraded."),
+        ([incident("a", "card-payment"), incident("b", "card-payment")], "Card payment is degraded."),
+        ([incident("a", "card-payment", "refund")], "Card payment and refund are degraded."),
+        ([incident("a", "card-payment"), incident("b")], "Card payment is degraded and b is in trouble."),
+        ([incident("a", "p", "q", "r", "s")], "P, q and 2 more are degraded."),
+        ([incident("a", "p", "q", "r")], "P, q and r are degraded."),
+        ([incident("a", "x\u202ey")], "XU+202Ey is degraded."),
+    ],
+)
+def test_the_first_sentence_names_the_transaction_that_customers_miss(incidents, said):
+    assert answer(incidents, 0) == f"{said} Nothing waits for you."
 
 
 def test_an_id_inside_a_sentence_is_short_too():

@@ -297,8 +297,11 @@ class MemoryStore:
             rows = [row for row in rows if (row.position > start if oldest_first else row.position < start)]
         return cut(rows[: most + 1], most)
 
-    async def count(self, kind: str, where: Mapping[str, str | Sequence[str]] | None = None) -> int:
-        return len(self._matching(kind, where))
+    async def count(
+        self, kind: str, where: Mapping[str, str | Sequence[str]] | None = None, *, since: str | None = None
+    ) -> int:
+        start = position(since) or 0
+        return sum(row.position > start for row in self._matching(kind, where))
 
     def _matching(self, kind: str, where: Mapping[str, str | Sequence[str]] | None) -> list[Row]:
         wanted = {key: {value} if isinstance(value, str) else set(value) for key, value in checked(kind, where).items()}

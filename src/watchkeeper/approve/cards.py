@@ -11,12 +11,14 @@ from watchkeeper.guards.words import count_of
 from watchkeeper.values import EPOCH, Instant, digest, id_from
 
 CARDS_A_TEAM_MAX: Final = 20
+REASONS_MAX: Final = 5  # of a card, in short
 
 
 class Card(Struct, frozen=True, kw_only=True):
     """`approvals` are ids, the one that expires first at the front. Each is still answered by itself: `bindings` maps it to
     the digest that a yes to it must carry, and `digest` is that of all of them together. `emergency` are those that only an
-    emergency approval answers.
+    emergency approval answers. `reasons` are the findings that ask, each once, at most REASONS_MAX; `decision` is that of the
+    one that expires first.
     """
 
     team: str
@@ -31,6 +33,9 @@ class Card(Struct, frozen=True, kw_only=True):
     digest: str = ""
     bindings: dict[str, str] = {}
     emergency: tuple[str, ...] = ()
+    runbook: str = ""
+    reasons: tuple[str, ...] = ()
+    decision: str = ""
 
 
 class Desk(Struct, frozen=True, kw_only=True):
@@ -98,4 +103,7 @@ def _card(team: str, key: tuple[str, str], group: list[Approval]) -> Card:
         digest=digest(sorted([approval.id, approval.binding] for approval in group)),
         bindings={approval.id: approval.binding for approval in by_end},
         emergency=tuple(approval.id for approval in by_end if approval.emergency),
+        runbook=by_end[0].runbook,
+        reasons=tuple(dict.fromkeys(each.reason for approval in by_end for each in approval.findings))[:REASONS_MAX],
+        decision=by_end[0].decision,
     )

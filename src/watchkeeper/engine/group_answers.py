@@ -177,4 +177,7 @@ def card_view(card: Card, *, withheld: bool) -> dict[str, Any]:
         "emergency": list(card.emergency),
         "withheld": withheld,
         "shown": dict(card.bindings),
+        "runbook": card.runbook,
+        "reasons": list(card.reasons),
+        "decision": card.decision,
     }

@@ -12,14 +12,16 @@ from msgspec import Struct
 
 from watchkeeper.approve.approval import Approval
 from watchkeeper.correlate.alert import Alert
+from watchkeeper.correlate.firing import STEPS_MAX
 from watchkeeper.correlate.incident import Incident
 from watchkeeper.correlate.timeline import EventKind, TimelineEvent, ordered, progress, told_by_alerts
 from watchkeeper.decide.decision import Decision
 from watchkeeper.decide.explain import sentence
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.engine import Engine
+from watchkeeper.engine.handling import Handlings
 from watchkeeper.engine.incidents import Mark
-from watchkeeper.engine.reading import Reader, View, approval_view, decision_view
+from watchkeeper.engine.reading import Listed, Reader, View, approval_view, decision_view
 from watchkeeper.engine.records import ChangeRecord, Note, RunRecord, kind_of, read
 from watchkeeper.engine.retention import absent
 from watchkeeper.engine.runner import decode
@@ -79,6 +81,19 @@ _MARKS: Final = {
 class IncidentReader:
     def __init__(self, engine: Engine, reader: Reader) -> None:
         self._engine, self._reader = engine, reader
+        self._handlings = Handlings(engine)
+
+    async def incidents(
+        self, where: Mapping[str, str], *, after: str | None, limit: int, handling: bool = False
+    ) -> Listed:
+        """`handling`: with what is being done about each, and what of the business it touches."""
+        found = await self._reader.incidents(where, after=after, limit=limit)
+        if not handling:
+            return found
+        rows = [msgspec.json.decode(each, type=Incident) for each in found.items]
+        handled = await self._handlings.of(rows)
+        items = tuple({**msgspec.to_builtins(row), "handling": each} for row, each in zip(rows, handled, strict=True))
+        return Listed(items=items, next=found.next)
 
     async def incident(self, identity: str) -> View | No:
         parts = await self._parts(identity)
@@ -87,6 +102,8 @@ class IncidentReader:
         now = self._engine.clock.now()
         timeline = ordered((*told_by_alerts(parts.alerts, now), *_told(parts)))
         how_far = progress(parts.incident, timeline)
+        handling = (await self._handlings.of((parts.incident,)))[0]
+        trend = self._handlings.trend(parts.incident, parts.alerts, STEPS_MAX)
         return {
             **msgspec.to_builtins(parts.incident),
             "phase": how_far.phase.value,
@@ -101,6 +118,8 @@ class IncidentReader:
             "runs": [await self._reader.run_view(record) for record in parts.runs],
             "notes": parts.notes,
             "changes": await self._changes(parts),
+            "handling": msgspec.structs.replace(handling, trend=trend),
+            "looked": self._handlings.looked(parts.incident.entity, trend.from_at, trend.until_at),
         }
 
     async def _changes(self, parts: _Parts) -> list[ChangeRecord]:

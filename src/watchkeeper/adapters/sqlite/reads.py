@@ -77,9 +77,24 @@ def find(
     return cut(rows, limit)
 
 
-def count(connection: apsw.Connection, kind: str, where: Where) -> int:
-    clauses, bindings = _clauses(where)
-    found: int = connection.execute(f"SELECT count(*) FROM {table(kind)}{_where(clauses)}", bindings).get
+def count(connection: apsw.Connection, kind: str, where: Where, since: int | None = None) -> int:
+    """Of several keys each one's index is read by itself: to look a key up in its row reads past the whole document. A key
+    that is to be absent is in no index, and is looked up.
+    """
+    absent = {
+        key: value for key, value in where.items() if not value or (not isinstance(value, str) and not all(value))
+    }
+    present = [{key: value} for key, value in where.items() if key not in absent] or [{}]
+    parts: list[str] = []
+    every: list[Binding] = []
+    for keys in ({**present[0], **absent}, *present[1:]):
+        clauses, bindings = _clauses(keys)
+        if since is not None:
+            clauses.append("position > ?")
+            bindings.append(since)
+        parts.append(f"SELECT position FROM {table(kind)}{_where(clauses)}")
+        every += bindings
+    found: int = connection.execute(f"SELECT count(*) FROM ({' INTERSECT '.join(parts)})", every).get
     return found
 
 

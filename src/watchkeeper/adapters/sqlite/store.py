@@ -167,8 +167,11 @@ class SqliteStore:
         what = partial(reads.find, kind=kind, where=keys, after=start, limit=most, oldest_first=oldest_first)
         return await self._readers.read(what)
 
-    async def count(self, kind: str, where: Mapping[str, str | Sequence[str]] | None = None) -> int:
-        return await self._readers.read(partial(reads.count, kind=kind, where=checked(kind, where)))
+    async def count(
+        self, kind: str, where: Mapping[str, str | Sequence[str]] | None = None, *, since: str | None = None
+    ) -> int:
+        what = partial(reads.count, kind=kind, where=checked(kind, where), since=position(since))
+        return await self._readers.read(what)
 
     async def versions(self) -> dict[str, int]:
         return dict(self._writer.known.versions)

@@ -13,6 +13,7 @@ from watchkeeper.engine.agenda import AgendaReader
 from watchkeeper.engine.breaker_reading import BreakerReader
 from watchkeeper.engine.business_reading import BusinessReader
 from watchkeeper.engine.calendar_reading import CalendarReader
+from watchkeeper.engine.decision_counts import DecisionCounts
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.home_reading import HomeReader
 from watchkeeper.engine.impact import Impacts
@@ -57,6 +58,7 @@ class Node:
     def __init__(self, engine: Engine, leaser: Leaser | None = None) -> None:
         self.engine = engine
         self.reading = Reader(engine)
+        self.counted = DecisionCounts(engine, self.reading)
         self.incidents = IncidentReader(engine, self.reading)
         self.home = HomeReader(engine)
         self.business = BusinessReader(engine)

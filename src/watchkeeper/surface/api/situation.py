@@ -10,6 +10,7 @@ from watchkeeper.correlate.alert import Alert
 from watchkeeper.correlate.incident import Incident
 from watchkeeper.decide.decision import Decision
 from watchkeeper.engine.answer import missing
+from watchkeeper.engine.decision_counts import Counts
 from watchkeeper.engine.incident_reading import Trail
 from watchkeeper.engine.incidents import Mark
 from watchkeeper.engine.reading import LIMIT_DEFAULT, Explained, Listed
@@ -22,6 +23,8 @@ from watchkeeper.surface.api.door import Family, Here, Who, answer
 from watchkeeper.surface.api.lists import After, Filter, Limit, where
 
 family = Family("situation")
+
+Span = Annotated[str, Query(max_length=20, description="Such as 24h or 30d: no further back. Without it all of them.")]
 
 
 @family.get("/alerts", Listed)
@@ -73,11 +76,15 @@ async def incidents(
     state: Filter = None,
     entity: Filter = None,
     severity: Filter = None,
+    handling: bool = False,
     after: After = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Response:
+    """`handling=true`: with what is being done about each, the transactions it touches, who owns it, and how many alerts
+    fired at once, over time.
+    """
     wanted = where(state=state, entity=entity, severity=severity)
-    return answer(await node.reading.incidents(wanted, after=after, limit=limit))
+    return answer(await node.incidents.incidents(wanted, after=after, limit=limit, handling=handling))
 
 
 @family.get("/incidents/{identity}", Incident)
@@ -128,11 +135,26 @@ async def decisions(
     alert: Filter = None,
     incident: Filter = None,
     service: Filter = None,
+    window: Span = "",
     after: After = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Response:
     wanted = where(verdict=verdict, rule=rule, alert=alert, incident=incident, service=service)
-    return answer(await node.reading.decisions(wanted, after=after, limit=limit))
+    return answer(await node.counted.decisions(wanted, window, after=after, limit=limit))
+
+
+@family.get("/decisions/counts", Counts)
+async def decision_counts(
+    node: Here,
+    rule: Filter = None,
+    alert: Filter = None,
+    incident: Filter = None,
+    service: Filter = None,
+    window: Span = "",
+) -> Response:
+    """How many of each verdict the list holds, for the same filters; read from keys, so it costs what the window holds."""
+    wanted = where(rule=rule, alert=alert, incident=incident, service=service)
+    return answer(await node.counted.counts(wanted, window))
 
 
 @family.get("/decisions/{identity}", Decision)

@@ -289,10 +289,11 @@ def decisions(
     rule: str = "",
     alert: str = "",
     incident: str = "",
+    window: str = "",
     limit: int = LISTED,
     json: bool = False,
 ) -> int:
-    """What it decided, newest first. 'wk explain ID' says why.
+    """What it decided, newest first, and how many of each verdict. 'wk explain ID' says why.
 
     Parameters
     ----------
@@ -300,15 +301,24 @@ def decisions(
         act, ask, suggest, observe, hold or refuse.
     rule
         Only of this rule (pack/name).
+    window
+        No further back than this, such as 24h or 30d.
     """
     one_of("verdict", verdict, VERDICTS)
-    asked = {"verdict": verdict, "rule": rule, "alert": alert, "incident": incident}
-    found = list(here().client().items("/decisions", asked, limit=limit))
+    client = here().client()
+    asked = {"verdict": verdict, "rule": rule, "alert": alert, "incident": incident, "window": window}
+    found = list(client.items("/decisions", asked, limit=limit))
     if json:
         as_json(found)
         return Exit.DONE
     if not found:
         return nothing("No decisions", asked, "One is made when an alert matches a rule and its 'for' has passed.")
+    counted = client.get(
+        "/decisions/counts", {name: value for name, value in asked.items() if value and name != "verdict"}
+    )
+    parts = [f"{counted['counts'][each]:,} {each}" for each in VERDICTS if counted["counts"][each]]
+    within = f" in the last {window}" if window else ""
+    wrapped(f"{count(counted['total'], 'decision')}{within}: {', '.join(parts)}.")
     table(
         (
             Column(name="decision"),

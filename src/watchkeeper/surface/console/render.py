@@ -1,5 +1,6 @@
 """Rendering: one environment of templates, with what every page needs. Everything that is not markup of ours is escaped."""
 
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from watchkeeper.surface.console import words
+from watchkeeper.surface.console import instants, words
+from watchkeeper.surface.console.draw import symptom
+from watchkeeper.values import instant, rfc3339
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -25,14 +28,16 @@ def environment() -> Environment:
     )
     found.filters |= {
         "said": said,
-        "told": lambda text, most=words.TEXT_CHARS_MAX: said(words.tidy(str(text)), most),
+        "told": told,
         "at": at,
         "both": both,
         "ago": ago,
+        "minute": minute,
         "ref": lambda ref: said(words.short_ref(ref)),
         "id": short,
         "span": words.span,
         "plural": words.plural,
+        "titled": lambda name: said(words.titled(str(name)), 60),
         "initials": words.initials,
         "targets": lambda targets: said(words.listed(targets)),
         "percent": percent,
@@ -49,6 +54,8 @@ def environment() -> Environment:
         "STEP": words.STEP,
         "HEALTH": words.HEALTH,
         "STATE": words.STATE,
+        "STAGE": words.STAGE,
+        "spark": symptom.spark,
         "verb_of": words.verb_of,
         "is_person": words.is_person,
     }
@@ -66,11 +73,42 @@ def icon(name: str, kind: str = "i") -> Markup:
 
 def said(text: Any, most: int = words.TEXT_CHARS_MAX) -> Markup:
     """A text from outside: isolated, its hidden characters drawn, clipped."""
-    inner = Markup("").join(
+    return Markup("<bdi>{}</bdi>").format(_plain(str(text), most))
+
+
+def _plain(text: str, most: int = words.TEXT_CHARS_MAX) -> Markup:
+    return Markup("").join(
         Markup('<span class="mark">{}</span>').format(shown) if hidden else escape(shown)
-        for hidden, shown in words.pieces(str(text), most)
+        for hidden, shown in words.pieces(text, most)
     )
+
+
+@pass_context
+def told(context: Context, text: Any, most: int = words.TEXT_CHARS_MAX, of: Any = (), at: str = "") -> Markup:
+    """A sentence of ours. Times in it that `of` (the record it belongs to, or several) or what is in force now vouches for
+    are said in the viewer's zone, with UTC beside. `at`: when it was written, where the record does not say.
+    """
+    line = words.tidy(str(text))
+    if "UTC" not in line:
+        return said(line, most)
+    records = list(of) if isinstance(of, list | tuple) else [of]
+    said_at = instants.written_at({"at": at}) or next(filter(None, map(instants.written_at, records)), None)
+    status = context.get("status") or {}
+    in_force = [status.get(kind) for kind in ("stops", "holds", "freezes")]
+    inner = Markup("").join(
+        _moment(context, part) if isinstance(part, datetime) else _plain(part, most)
+        for part in instants.cut(line[:most], said_at, instants.known(*records, *in_force))
+    )
+    if len(line) > most:
+        inner += Markup('<span class="mark">… {} more characters</span>').format(len(line) - most)
     return Markup("<bdi>{}</bdi>").format(inner)
+
+
+def _moment(context: Context, moment: datetime) -> Markup:
+    text = rfc3339(moment)
+    here, utc = instants.spoken(moment, instant(context["now"]), context["zone"])
+    beside = Markup(' <small class="utc-in">({})</small>').format(utc) if utc else Markup("")
+    return Markup('<time datetime="{}" title="{}">{}</time>{}').format(text, words.utc(text), here, beside)
 
 
 @pass_context
@@ -92,6 +130,13 @@ def both(context: Context, text: str) -> Markup:
     beside = "" if zone.key == "UTC" else words.beside(text, zone)
     utc = Markup(' <small class="utc">({})</small>').format(beside) if beside else Markup("")
     return Markup('<time datetime="{}" title="{}">{}</time>{}').format(text, words.utc(text), here, utc)
+
+
+@pass_context
+def minute(context: Context, text: str) -> Markup:
+    """An instant to the minute, in the viewer's zone."""
+    here, _ = instants.spoken(instant(text).replace(second=0, microsecond=0), instant(context["now"]), context["zone"])
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(text, words.utc(text), here)
 
 
 @pass_context

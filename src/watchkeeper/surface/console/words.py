@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from watchkeeper.surface.console.instants import spoken
 from watchkeeper.values import instant, ms_between
 
 ID_TAIL: Final = 6
@@ -84,6 +85,19 @@ STATE: Final = {
     "closed": ("none", "check", "Closed"),
 }
 
+# what is being done about an incident
+STAGE: Final = {
+    "in_doubt": ("doubt", "circle-dashed", "In doubt"),
+    "repairing": ("running", "loader-circle", "Repairing"),
+    "waiting": ("waiting", "hand", "Waits for a person"),
+    "held": ("held", "pause", "Held"),
+    "refused": ("refused", "ban", "Refused"),
+    "suggested": ("running", "lightbulb", "Suggested"),
+    "watched": ("none", "eye", "Only watched"),
+    "alone": ("failing", "octagon-x", "No rule acts"),
+    "over": ("good", "circle-check", "Over"),
+}
+
 
 def short_ref(ref: str) -> str:
     """`component:default/mailer` -> `mailer`; what is no reference stays."""
@@ -153,6 +167,12 @@ def beside(text: str, zone: ZoneInfo) -> str:
     return f"{at.day} {at:%b} {at:%H:%M} UTC" if other else f"{at:%H:%M} UTC"
 
 
+def told_at(text: str, now: str, zone: ZoneInfo) -> str:
+    """The same as plain text: `20:06 (19:06 UTC)`, with the day where it is another one."""
+    here, beside_it = spoken(instant(text).replace(second=0, microsecond=0), instant(now), zone)
+    return f"{here} ({beside_it})" if beside_it else here
+
+
 def utc(text: str) -> str:
     at: datetime = instant(text)
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
@@ -162,7 +182,9 @@ def listed(targets: Sequence[Any]) -> str:
     """Names of targets, three at most."""
     names = [str(one["name"]) if isinstance(one, dict) else short_ref(str(one)) for one in targets]
     shown = ", ".join(names[:TARGETS_SHOWN])
-    return f"{shown} and {len(names) - TARGETS_SHOWN} more" if len(names) > TARGETS_SHOWN else shown or "no target"
+    if len(names) > TARGETS_SHOWN:
+        return f"{shown} and {len(names) - TARGETS_SHOWN} more"
+    return joined(names) or "no target"
 
 
 def verb_of(decision: Mapping[str, Any]) -> str:
@@ -176,6 +198,17 @@ def verb_of(decision: Mapping[str, Any]) -> str:
         "hold": f"Held {book} on",
         "refuse": f"Refused {book} on",
     }[decision["verdict"]]
+
+
+def titled(name: str) -> str:
+    """A transaction as people say it: `card-payment` -> `Card payment`."""
+    said = name.replace("-", " ").replace("_", " ")
+    return said[:1].upper() + said[1:]
+
+
+def joined(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -10,15 +11,23 @@ from watchkeeper.surface.console.visit import Visit
 from watchkeeper.values import instant, ms_between
 
 PAGE: Final = 100
+WINDOW: Final = "30d"
+WINDOWS: Final = {"24h": "24 h", "7d": "7 days", "30d": "30 days", "all": "All"}
 FILTERS: Final = ("verdict", "rule", "service", "incident", "alert")
 STRICT: Final = ("refuse", "hold", "ask", "pass")
 EVIDENCE_SHOWN: Final = 3
 
 
 async def decisions(visit: Visit) -> Response:
+    """`window` says how far back; "all" is everything that is kept. One incident or alert is shown whole."""
     given = {name: visit.query.get(name, "") for name in FILTERS}
-    found, runs = await visit.many(
-        visit.api.get("decisions", **given, after=visit.query.get("after", ""), limit=PAGE),
+    whole = bool(given["incident"] or given["alert"])
+    window = visit.query.get("window", "all" if whole else WINDOW)
+    within = "" if window == "all" else window
+    others = {name: value for name, value in given.items() if value and name != "verdict"}
+    found, counted, runs = await visit.many(
+        visit.api.get("decisions", **given, window=within, after=visit.query.get("after", ""), limit=PAGE),
+        visit.api.get("decisions", "counts", **others, window=within),
         visit.api.get("runs", limit=PAGE),
     )
     return visit.page(
@@ -26,10 +35,20 @@ async def decisions(visit: Visit) -> Response:
         at="decisions",
         title="Decisions",
         found=found,
+        counted=counted,
         given={name: value for name, value in given.items() if value},
         verdict=given["verdict"],
+        window=window,
+        windows=WINDOWS,
+        here=lambda **to: address({**given, "window": window} | to, "all" if whole else WINDOW),
         runs={one["decision"]: one for one in runs["items"]},
     )
+
+
+def address(given: Mapping[str, str], usual: str) -> str:
+    """The address of the page with these filters; what is as usual is left out."""
+    said = {name: value for name, value in given.items() if value and not (name == "window" and value == usual)}
+    return f"/decisions?{urlencode(said)}" if said else "/decisions"
 
 
 async def decision(visit: Visit) -> Response:

@@ -25,7 +25,9 @@ PROVEN_MAX: Final = 200  # ledger entries that a browser is asked to prove at on
 
 async def incidents(visit: Visit) -> Response:
     state = visit.query.get("state", "")
-    found = await visit.api.get("incidents", state=state, after=visit.query.get("after", ""), limit=PAGE)
+    found = await visit.api.get(
+        "incidents", state=state, handling="true", after=visit.query.get("after", ""), limit=PAGE
+    )
     return visit.page("incidents.html", at="incidents", title="Incidents", found=found, state=state)
 
 
@@ -121,7 +123,8 @@ async def mark(visit: Visit) -> Response:
         )
         return visit.go(
             where,
-            f"Automation keeps its hands off {words.short_ref(scope['entity'])} until {words.utc(made['until_at'])}.",
+            f"Automation keeps its hands off {words.short_ref(scope['entity'])} until "
+            f"{words.told_at(made['until_at'], visit.status['at'], visit.zone)}.",
         )
     await visit.api.post("incidents", name, act, comment=given.get("comment", ""))
     return visit.go(where, MARKS.get(act, "Done."))

@@ -70,7 +70,7 @@ async def make(visit: Visit) -> Response:
     )
     made = await visit.api.post(kind, scope=scope, **{"for": given.get("for", "1h")}, reason=given.get("reason", ""))
     word = "Frozen" if kind == "freezes" else "Held"
-    return visit.go("/limits", f"{word} until {words.utc(made['until_at'])}.")
+    return visit.go("/limits", f"{word} until {words.told_at(made['until_at'], visit.status['at'], visit.zone)}.")
 
 
 async def lift(visit: Visit) -> Response:

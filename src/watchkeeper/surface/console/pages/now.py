@@ -12,38 +12,44 @@ from watchkeeper.surface.console.visit import Visit
 from watchkeeper.values import instant, ms_between
 
 DECISIONS_SHOWN: Final = 40
-APPROVALS_SHOWN: Final = 3
+CARDS_SHOWN: Final = 3
+WINDOW: Final = "24h"  # how far back the decisions of this page reach
 INCIDENTS_SHOWN: Final = 100
 LIMITS_SHOWN: Final = 100
 NAME_CHARS_MAX: Final = 40  # of a thing in the heading
+NAMES_SHOWN: Final = 3  # in one clause of it
+UNRANKED: Final = 10  # behind every priority of a transaction
 
 
 async def now(visit: Visit) -> Response:
     verdict = visit.query.get("verdict", "")
-    incidents, waiting, decided, runs, breakers, brakes, traffic, latency = await visit.many(
-        visit.api.get("incidents", state="open", limit=INCIDENTS_SHOWN),
-        visit.api.get("approvals", state="pending", limit=100),
-        visit.api.get("decisions", verdict=verdict, limit=DECISIONS_SHOWN),
+    incidents, cards, decided, counted, runs, breakers, brakes, traffic, latency = await visit.many(
+        visit.api.get("incidents", state="open", handling="true", limit=INCIDENTS_SHOWN),
+        visit.api.get("cards"),
+        visit.api.get("decisions", verdict=verdict, window=WINDOW, limit=DECISIONS_SHOWN),
+        visit.api.get("decisions", "counts", window=WINDOW),
         visit.api.get("runs", limit=DECISIONS_SHOWN * 2),
         visit.api.get("breakers", state="open", limit=LIMITS_SHOWN),
         visit.api.get("brakes", state="open", limit=LIMITS_SHOWN),
         visit.api.get("traffic", window="1h"),
         visit.api.get("latency", window="1h"),
     )
-    at = visit.status["at"]
-    approvals = sorted((timed(one, at) for one in waiting["items"]), key=lambda one: one["left_ms"])
-    found = sorted(incidents["items"], key=lambda one: (one["priority"], one["began_at"]))
+    waiting = sorted((timed(one, visit.status["at"]) for one in cards["items"]), key=lambda one: one["left_ms"])
+    shown = [one for one in waiting if not one["withheld"]][:CARDS_SHOWN]
+    found = sorted(incidents["items"], key=lambda one: (rank(one), one["priority"], one["began_at"]))
     return visit.page(
         "now.html",
         at="now",
         title="Now",
-        answer=answer(found, len(approvals)),
-        beneath=beneath(visit.status, decided["items"], traffic["total"]),
+        answer=answer(found, sum(one["count"] for one in waiting)),
+        beneath=beneath(visit.status, counted, traffic["total"]),
         verdict=verdict,
         incidents=found,
-        approvals=approvals[:APPROVALS_SHOWN],
-        more_approvals=max(0, len(approvals) - APPROVALS_SHOWN),
+        cards=shown,
+        more_cards=len(waiting) - len(shown),
+        more_requests=sum(one["count"] for one in waiting) - sum(one["count"] for one in shown),
         decisions=decided["items"],
+        counted=counted,
         runs={one["decision"]: one for one in runs["items"]},
         limits=in_force(visit.status, breakers["items"], brakes["items"]),
         wrong=visit.status["wrong"],
@@ -55,6 +61,12 @@ async def now(visit: Visit) -> Response:
     )
 
 
+def rank(incident: Mapping[str, Any]) -> int:
+    """The priority of the most important transaction that it touches; what touches none comes last."""
+    touched = incident["handling"]["transactions"]
+    return int(touched[0]["priority"]) if touched else UNRANKED
+
+
 def quick(latency: Mapping[str, Any]) -> str:
     """How long from a signal to its decision, in the last hour; "" when none led to one."""
     whole = next(one["whole"] for one in latency["stages"] if one["stage"] == "decided")
@@ -62,20 +74,36 @@ def quick(latency: Mapping[str, Any]) -> str:
 
 
 def answer(incidents: Sequence[Mapping[str, Any]], approvals: int) -> str:
-    """One sentence on what is broken, one on what waits."""
-    names = list(dict.fromkeys(words.short_ref(one["entity"] or one["place"]) or one["title"] for one in incidents))
-    if not names:
+    """One sentence on what is broken, transactions first, and one on what waits."""
+    if not incidents:
         broken = "Nothing is broken."
-    elif len(names) == 1:
-        broken = f"{_clean(names[0])} is in trouble."
-    elif len(names) <= 3:
-        broken = f"{', '.join(map(_clean, names[:-1]))} and {_clean(names[-1])} are in trouble."
     else:
-        broken = f"{_clean(names[0])}, {_clean(names[1])} and {len(names) - 2} more are in trouble."
+        clauses = [_degraded(incidents), _troubled(incidents)]
+        broken = f"{' and '.join(clause for clause in clauses if clause)}."
     if not approvals:
         return f"{broken} Nothing waits for you."
     waits = "One approval waits" if approvals == 1 else f"{approvals} approvals wait"
     return f"{broken} {waits} for a person."
+
+
+def _degraded(incidents: Sequence[Mapping[str, Any]]) -> str:
+    names = list(
+        dict.fromkeys(words.titled(each["name"]) for one in incidents for each in one["handling"]["transactions"])
+    )
+    said = _named([names[0], *(name[:1].lower() + name[1:] for name in names[1:])] if names else [])
+    return f"{said} {'is' if len(names) == 1 else 'are'} degraded" if names else ""
+
+
+def _troubled(incidents: Sequence[Mapping[str, Any]]) -> str:
+    """What touches no transaction."""
+    bare = [one for one in incidents if not one["handling"]["transactions"]]
+    names = list(dict.fromkeys(words.short_ref(one["entity"] or one["place"]) or one["title"] for one in bare))
+    return f"{_named(names)} {'is' if len(names) == 1 else 'are'} in trouble" if names else ""
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = [_clean(name) for name in (names if len(names) <= NAMES_SHOWN else names[: NAMES_SHOWN - 1])]
+    return words.joined(shown if len(names) <= NAMES_SHOWN else [*shown, f"{len(names) - len(shown)} more"])
 
 
 def _clean(name: str) -> str:
@@ -84,7 +112,7 @@ def _clean(name: str) -> str:
     return f"{shown}…" if len(name) > NAME_CHARS_MAX else shown
 
 
-def beneath(status: Mapping[str, Any], decided: Sequence[Mapping[str, Any]], signals: int) -> str:
+def beneath(status: Mapping[str, Any], counted: Mapping[str, Any], signals: int) -> str:
     counts = status["counts"]
     said = [
         f"{words.plural(signals, 'signal')} in the last hour",
@@ -93,9 +121,11 @@ def beneath(status: Mapping[str, Any], decided: Sequence[Mapping[str, Any]], sig
     ]
     if counts["unmapped"]:
         said.append(f"{words.plural(counts['unmapped'], 'alert')} without a catalogue entity")
-    if not decided:
-        said.append("nothing decided yet")
-    return ", ".join(said) + "."
+    total, acted = counted["total"], counted["counts"]["act"]
+    if not total:
+        return f"{', '.join(said)}. Nothing was decided in the last 24 h."
+    times = f"{words.plural(total, 'decision')} in the last 24 h, {acted:,} of them acted."
+    return f"{', '.join(said)}. {times}"
 
 
 def timed(approval: Mapping[str, Any], at: str) -> dict[str, Any]:
