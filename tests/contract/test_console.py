@@ -5,6 +5,7 @@ import re
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import httpx2
 import pytest
@@ -617,6 +618,179 @@ async def test_an_incident_is_escalated_from_the_page_and_names_its_entries_to_b
         indexes = [str(one["index"]) for one in trail if one["index"] is not None]
         assert indexes
         assert f'data-entries="{",".join(indexes)}"' in page
+
+
+# Now, incidents and decisions: whom it hits, who acts, how often, and until when.
+
+TRANSACTIONS = {
+    **HOME,
+    "transactions.yaml": b"- {name: card-payment, priority: 1, owner: group:ops, hops: [component:web]}",
+}
+
+
+def read(page: str) -> str:
+    """What a person reads: without tags, one space between words."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+async def test_now_names_the_transaction_the_team_and_who_is_waited_for():
+    async with browser(files=TRANSACTIONS) as found:
+        await fired(found, "Down", "Nowhere")
+        name = await waiting(found)
+        page = await found.see("/")
+        assert "Card payment is degraded. One approval waits for a person.</h1>" in page
+        row = read(page.partition('id="open-incidents"')[2].partition("</section>")[0])
+        assert "Card payment · ops · inc_…" in row
+        assert "Waits for a person 2 alerts firing" in row
+        assert 'aria-label="Alerts firing at once: at most 2, 2 firing at the end' in page
+        digest = found.node.engine.world.approvals[name].binding
+        found.node.action.open.clear()
+        await found.send(f"/approvals/{name}/approve", digest=digest)
+
+        async def repairing():
+            return "Repairing: drain" in await found.see("/incidents")
+
+        await found.node.until(repairing)
+        incident = (await found.node.store.find("incident")).items[0].id
+        page = read(await found.see(f"/incidents/{incident}"))
+        assert "Repairing: drain Card payment ops 2 alerts firing" in page
+        found.node.action.open.set()
+
+
+async def test_requests_of_one_rule_for_one_service_are_one_card_on_now_the_most_urgent_first():
+    other = {
+        f"packs/shop/rules/other{n}.yaml": RULE.format(name=f"other{n}", alert=f"Other{n}", ceiling="approve").encode()
+        for n in range(3)
+    }
+    async with browser(files={**GROUPED, **other}) as found:
+        card = await grouped(found)
+        page = await found.see("/")
+        assert page.count('aria-label="Waits for a person"') == 1
+        assert f'href="/cards/{card["id"]}">Review 2</a>' in page
+        assert "2 requests." in read(page)
+        assert 'class="more"' not in page
+        await fired(found, "Other0", "Other1", "Other2")
+
+        async def four():
+            return len((await found.client.get("/api/v1/cards")).json()["items"]) == 4
+
+        await found.node.until(four)
+        page = await found.see("/")
+        assert page.count('aria-label="Waits for a person"') == 3
+        assert f'id="{card["id"]}"' in page, "it ends first"
+        assert 'href="/approvals">and 1 more ' in page
+
+
+async def test_decisions_are_counted_on_their_filters_and_reach_as_far_back_as_asked():
+    async with browser() as found:
+        await fired(found, "Down", "Seen")
+        await waiting(found)
+
+        async def two():
+            return (await found.client.get("/api/v1/decisions/counts")).json()["total"] == 2
+
+        await found.node.until(two)
+        for path, chips in (
+            ("/", ["All 2", "Asked 1", "Observed 1"]),
+            ("/decisions", ["All 2", "Acted 0", "Asked 1", "Held 0", "Refused 0", "Suggested 0", "Observed 1"]),
+            ("/decisions?rule=shop/seen&verdict=ask&window=24h",
+             ["All 1", "Acted 0", "Asked 0", "Held 0", "Refused 0", "Suggested 0", "Observed 1"]),
+        ):  # fmt: skip
+            page = await found.see(path)
+            assert [read(each) for each in re.findall(r'<a class="chip" .*?</a>', page)] == chips
+        assert "No decision fits in the last 24 h." in page
+        assert 'href="/decisions?verdict=ask&amp;rule=shop%2Fseen"' in page, "30 days are as usual"
+        assert 'href="/decisions?verdict=ask&amp;rule=shop%2Fseen&amp;window=all"' in page
+        assert "2 decisions in the last 24 h, 0 of them acted." in await found.see("/")
+        await found.see("/decisions?window=yesterday", 400)
+
+
+async def test_until_when_is_said_in_the_viewers_zone_wherever_a_sentence_says_it():
+    async with browser() as found:
+        await found.send(
+            "/limits", **{"for": "1h"}, kind="hold", by="entity", value="component:default/web", reason="me"
+        )
+        await fired(found, "Down")
+
+        async def held():
+            return (await found.node.store.find("decision", {"verdict": "hold"})).items
+
+        (decision,) = [row.id for row in await found.node.until(held)]
+        incident = (await found.node.store.find("incident")).items[0].id
+        until = next(iter(found.node.engine.world.holds.values())).until_at
+        utc = f"{until:%H:%M} UTC"
+        there = until.astimezone(ZoneInfo("Asia/Kolkata"))
+        for path in ("/", "/decisions", f"/decisions/{decision}", f"/incidents/{incident}", "/limits"):
+            text = re.sub("<[^>]*>", "", await found.see(path))
+            assert re.search(rf"ana leads here until (\d+ \w+ )?{utc}", text), path
+        found.client.cookies.set("wk_zone", "Asia/Kolkata")
+        for path in ("/", "/decisions", f"/decisions/{decision}", f"/incidents/{incident}", "/limits"):
+            text = re.sub("<[^>]*>", "", await found.see(path))
+            assert re.search(rf"ana leads here until (\d+ \w+ )?{there:%H:%M} \((\d+ \w+ )?{utc}\)", text), path
+        answer = await found.send(
+            "/limits", **{"for": "1h"}, kind="hold", by="entity", value="component:default/pay", reason="x"
+        )
+        assert re.search(r"Held until .*\d\d:\d\d \(.*\d\d:\d\d UTC\)", answer.headers["set-cookie"])
+
+
+async def test_a_timeline_shows_whose_part_was_asked_for():
+    async with browser() as found:
+        await fired(found, "Down")
+        await waiting(found)
+        incident = (await found.node.store.find("incident")).items[0].id
+        await found.send(f"/incidents/{incident}/comment", comment="the pool is small")
+        place = f"/incidents/{incident}"
+
+        def rows(page):
+            return re.findall(r'<li id="e\d+">', page)
+
+        page = await found.see(place)
+        assert [read(each) for each in re.findall(r'<a class="chip" .*?</a>', page)] == [
+            "Everyone 3",
+            "Watchkeeper 1",
+            "People 1",
+        ]
+        assert len(rows(page)) == 3
+        people = await found.see(f"{place}?who=people")
+        assert len(rows(people)) == 1
+        assert "the pool is small" in people.partition('id="tl"')[2]
+        machine = await found.see(f"{place}?who=watchkeeper")
+        assert "the pool is small" not in machine.partition('class="tl"')[2].partition("</ol>")[0]
+        assert "It asked first:" in machine.partition('class="tl"')[2]
+        assert len(rows(await found.see(f"{place}?who=nobody"))) == 0
+        table = read(page.partition("Show as table")[2].partition("</table>")[0])
+        assert "Firing 1 alert at once" in table
+        assert "People ana: the pool is small" in table
+
+
+async def test_a_wrong_decision_is_made_a_test_from_its_page():
+    async with browser() as found:
+        await fired(found, "Down")
+        await waiting(found)
+        decision = (await found.node.store.find("decision")).items[0].id
+        place = f"/decisions/{decision}"
+        assert "Make it a test" not in await found.see(place)
+        refused = await found.see(f"{place}/test", 409)
+        assert "It makes no test" in refused
+        assert "nobody called" in refused
+        await found.see(f"{place}/test.yaml", 409)
+        await found.send(f"{place}/feedback", says="helpful")
+        assert "Make it a test" not in await found.see(place)
+        await found.send(f"{place}/feedback", says="harmful", text="it took <b>all</b> down")
+        page = await found.see(place)
+        assert "ana said harmful: it took &lt;b&gt;all&lt;/b&gt; down" in " ".join(
+            re.sub(r"</?(span|bdi)[^>]*>", "", page).split()
+        )
+        assert f'href="{place}/test"' in page
+        made = await found.see(f"{place}/test")
+        path = f"packs/shop/replays/harmful-{decision[-10:]}.yaml"
+        assert path in made
+        assert f"wk decisions test {decision} --out ." in made
+        assert f"wk test shop/harmful-{decision[-10:]}" in made
+        file = await found.client.get(f"{place}/test.yaml")
+        assert file.headers["content-disposition"] == f"attachment; filename*=UTF-8''harmful-{decision[-10:]}.yaml"
+        assert file.text == (await found.client.get(f"/api/v1/decisions/{decision}/test")).json()["document"]
+        assert file.text.startswith("apiVersion: watchkeeper.dev/v1\nkind: ReplayTest\n")
 
 
 # Runs: followed, steered, and asked about.

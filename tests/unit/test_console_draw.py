@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watchkeeper.surface.console.draw import gantt, graph, samples, strip
+from watchkeeper.surface.console.draw import gantt, graph, samples, strip, symptom
 from watchkeeper.surface.console.draw import steps as chain
 from watchkeeper.surface.console.draw.svg import text
 from watchkeeper.surface.console.render import zone_of
@@ -149,23 +149,113 @@ def test_a_step_that_never_began_has_an_empty_lane_and_an_instant_one_is_still_s
     assert 'width="3"' in drawn or 'width="700"' in drawn
 
 
+def incident(**more):
+    """As the API tells one: an alert fires from the second second on; the node came a second after the clock begins."""
+    steps = [(0, None), (1, 0), (2, 1), (4, 2), (8, 1)]
+    trend = {
+        "from_at": AT, "until_at": END, "steps": [{"at": f"{AT[:-2]}{second}Z", "firing": n} for second, n in steps]
+    }  # fmt: skip
+    return {
+        "state": "open", "severity": "critical", "handling": {"trend": trend}, "looked": [], "decisions": [], "runs": [],
+        "changes": [], **more,
+    }  # fmt: skip
+
+
+def decided(second=0, verdict="ask", reason="<b>", rule="shop/down"):
+    at = f"{AT[:-2]}{second}Z"
+    targets = [{"ref": "component:default/web", "name": "web"}]
+    return {"id": f"dec_{second}", "at": at, "verdict": verdict, "reason": reason, "rule": rule, "targets": targets}
+
+
+RUN = {"id": "run_1", "at": AT, "ended_at": None, "open": True, "runbook": "shop/mend", "status": "running"}
+MIRA = {"at": AT, "actor": "mira okafor", "sentence": "acknowledged"}
+
+
 def test_the_overview_shows_people_as_circles_and_automation_as_squares():
-    drawn = str(
-        strip.draw(
-            [{"name": "Down", "entity": "component:default/web", "place": "", "starts_at": AT, "resolved_at": None}],
-            [{"id": "dec_1", "at": AT, "verdict": "ask", "reason": "<b>"}],
-            [{"id": "run_1", "at": AT, "ended_at": None, "open": True, "runbook": "shop/mend", "status": "running"}],
-            [{"at": AT, "actor": "mira okafor", "sentence": "acknowledged"}],
-            AT,
-            END,
-            zone_of("UTC"),
-        )
-    )
+    drawn = str(strip.draw(incident(decisions=[decided()], runs=[RUN]), [MIRA], END, zone_of("UTC")))
     assert drawn.count("<circle") == 1
     assert ">MO</text>" in drawn
-    assert "/decisions/dec_1" in drawn
+    assert "/decisions/dec_0" in drawn
     assert "<b>" not in drawn
     assert "09:00:00" in drawn
+
+
+@pytest.mark.parametrize("size", [strip.DESK, strip.PHONE])
+def test_the_symptom_is_an_area_and_what_nobody_knows_is_hatched(size):
+    drawn = str(strip.draw(incident(), [], END, zone_of("UTC"), size))
+    assert drawn.count("fill-opacity") == 3, "one step each that fires"
+    assert drawn.count("nobody knows how many fired") == 1
+    assert ">now</title>" in drawn
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', drawn).group(1))
+    assert all(0 <= float(x) <= width for x in re.findall(r'<rect x="([-\d.]+)"', drawn))
+    label = re.search('aria-label="([^"]*)"', drawn).group(1)
+    assert label.startswith("Alerts firing at once: at most 2, 1 firing at the end; not known all of the time")
+    assert ">now</title>" not in str(strip.draw(incident(state="resolved"), [], END, zone_of("UTC")))
+
+
+def test_own_checks_have_a_lane_only_where_somebody_looks():
+    looked = [
+        {"state": state, "from_at": f"{AT[:-2]}{n}Z", "until_at": f"{AT[:-2]}{n + 1}Z"}
+        for n, state in enumerate(("unknown", "up", "down"))
+    ]
+    assert "Own checks" not in str(strip.draw(incident(), [], END, zone_of("UTC")))
+    drawn = str(strip.draw(incident(looked=looked), [], END, zone_of("UTC")))
+    assert [said in drawn for said in ("Own checks: not seen", "Own checks: well", "Own checks: not well")] == [
+        True
+    ] * 3
+
+
+def test_what_is_decided_again_with_one_result_is_one_square_where_it_began():
+    again = [decided(n, "hold", "a deploy is under way") for n in range(8)]
+    drawn = str(strip.draw(incident(decisions=[*again, decided(9, "act")]), [], END, zone_of("UTC")))
+    assert re.findall("/decisions/(dec_[0-9])", drawn) == ["dec_0", "dec_9"]
+
+
+@pytest.mark.parametrize(("count", "named"), [(3, True), (4, False)])
+def test_changes_are_named_while_there_is_room(count, named):
+    before = {"at": "2026-03-02T08:41:00Z", "kind": "deploy", "title": "release <9>", "subject": ""}
+    drawn = str(strip.draw(incident(changes=[before] * count), [], END, zone_of("Europe/Berlin")))
+    assert ("release &lt;9&gt; at 09:41</text>" in drawn) is named
+    assert "<9>" not in drawn
+
+
+def test_the_table_says_what_the_drawing_shows_in_order():
+    found = incident(decisions=[decided(3)], runs=[{**RUN, "at": f"{AT[:-2]}4Z", "ended_at": f"{AT[:-2]}7Z"}])
+    rows = strip.rows(found, [{**MIRA, "at": f"{AT[:-2]}5Z"}])
+    assert [(row["lane"], row["what"]) for row in rows] == [
+        ("Firing", "nobody knows"),
+        ("Firing", "0 alerts at once"),
+        ("Firing", "1 alert at once"),
+        ("Watchkeeper", "Asked: web"),
+        ("Firing", "2 alerts at once"),
+        ("Watchkeeper", "mend began"),
+        ("People", "mira okafor: acknowledged"),
+        ("Watchkeeper", "mend: running"),
+        ("Firing", "1 alert at once"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "zone", "ticks"),
+    [
+        ("2026-03-02T09:00:00Z", "2026-03-02T09:00:10Z", "UTC", ["09:00:00", "09:00:02"]),
+        ("2026-03-02T09:00:30Z", "2026-03-02T09:20:00Z", "Europe/Berlin", ["10:05", "10:10"]),
+        ("2026-03-01T09:00:00Z", "2026-03-04T09:00:00Z", "Asia/Kolkata", ["00:00", "12:00"]),
+        ("2026-03-01T09:00:00Z", "2026-03-08T09:00:00Z", "Asia/Kolkata", ["2 Mar", "3 Mar"]),  # from midnight there
+    ],
+)
+def test_lines_stand_at_round_times_of_the_viewers_day(first, last, zone, ticks):
+    trend = {"from_at": first, "until_at": last, "steps": [{"at": first, "firing": 1}]}
+    drawn = str(strip.draw(incident(handling={"trend": trend}), [], last, zone_of(zone)))
+    assert re.findall('class="q" text-anchor="(?:start|middle|end)">([^<]*)<', drawn)[:2] == ticks
+
+
+def test_a_row_draws_its_own_small_and_says_it_in_words():
+    drawn = str(symptom.spark(incident()))
+    assert 'aria-label="Alerts firing at once: at most 2, 1 firing at the end; not known all of the time"' in drawn
+    assert 'fill="var(--bad)"' in drawn
+    assert 'fill="var(--ink-3)"' in str(symptom.spark(incident(state="resolved")))
+    assert "is not kept" in str(symptom.spark(incident(handling={"trend": None})))
 
 
 def test_looks_have_three_shapes_and_are_counted_in_words():

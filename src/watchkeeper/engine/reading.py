@@ -131,10 +131,12 @@ class Reader:
             return await absent(self._engine.store, "decision", identity)
         runs = await self._engine.store.find("run", {"decision": identity}, limit=1)
         approvals = await self._engine.store.find("approval", {"decision": identity}, limit=10)
+        feedback = await self._engine.store.find("feedback", {"decision": identity}, limit=100)
         return {
             **decision_view(found),
             "run": runs.items[0].id if runs.items else None,
             "approvals": [row.id for row in approvals.items],
+            "feedback": [msgspec.Raw(row.body) for row in feedback.items],
         }
 
     async def situation(self, identity: str) -> Situation | No:

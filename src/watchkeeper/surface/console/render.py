@@ -89,7 +89,7 @@ def told(context: Context, text: Any, most: int = words.TEXT_CHARS_MAX, of: Any 
     are said in the viewer's zone, with UTC beside. `at`: when it was written, where the record does not say.
     """
     line = words.tidy(str(text))
-    if "UTC" not in line:
+    if not of or "UTC" not in line:  # without a record nobody vouches: what a signal says is no time of ours
         return said(line, most)
     records = list(of) if isinstance(of, list | tuple) else [of]
     said_at = instants.written_at({"at": at}) or next(filter(None, map(instants.written_at, records)), None)

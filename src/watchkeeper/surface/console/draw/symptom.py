@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from watchkeeper.surface.console import words
 from watchkeeper.surface.console.draw.svg import drawing, element, text
 from watchkeeper.values import instant, ms_between
 
@@ -36,7 +35,7 @@ def area(
     for start, end, count in found:
         x, until = x_of(start), x_of(end)
         if count is None:
-            parts += hatched(x, y, until - x, high, f"{words.plural(top, 'alert')} at most before; here nobody knows")
+            parts += hatched(x, y, until - x, high, "nobody knows how many fired")
             before = None
             continue
         level = foot - high * count / max(1, top)

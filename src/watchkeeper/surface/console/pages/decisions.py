@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
 from watchkeeper.surface.console import words
+from watchkeeper.surface.console.call import Refused
 from watchkeeper.surface.console.visit import Visit
 from watchkeeper.values import instant, ms_between
 
@@ -16,6 +17,7 @@ WINDOWS: Final = {"24h": "24 h", "7d": "7 days", "30d": "30 days", "all": "All"}
 FILTERS: Final = ("verdict", "rule", "service", "incident", "alert")
 STRICT: Final = ("refuse", "hold", "ask", "pass")
 EVIDENCE_SHOWN: Final = 3
+AGAINST: Final = frozenset({"false", "harmful"})
 
 
 async def decisions(visit: Visit) -> Response:
@@ -68,6 +70,7 @@ async def decision(visit: Visit) -> Response:
         seen=seen(situation),
         oldest=oldest(situation),
         only=visit.query.get("only", "") == "decided",
+        against=[one for one in found["feedback"] if one["says"] in AGAINST],
     )
 
 
@@ -150,10 +153,44 @@ async def feedback(visit: Visit) -> Response:
     return visit.go(f"/decisions/{name}", f"Recorded: {given.get('says', '')}. It counts towards what the rule may do.")
 
 
+async def test(visit: Visit) -> Response:
+    """The replay test that it makes: the file, where it belongs, and how to keep it. Nothing is written here, so it is a page
+    to look at and no form.
+    """
+    name = visit.part["identity"]
+    found = await visit.api.get("decisions", name)
+    written, why = None, ""
+    try:
+        written = await visit.api.get("decisions", name, "test")
+    except Refused as refused:
+        if refused.status not in {404, 409}:
+            raise
+        why = str(refused)
+    return visit.page(
+        "replay-test.html",
+        at="decisions",
+        title="As a test",
+        status=200 if written is not None else 409,
+        d=found,
+        written=written,
+        why=why,
+    )
+
+
+async def test_file(visit: Visit) -> Response:
+    """The same as a file to save."""
+    written = await visit.api.get("decisions", visit.part["identity"], "test")
+    name = written["path"].rpartition("/")[2]
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
+    return Response(written["document"], media_type="application/yaml", headers=headers)
+
+
 PAGES: Final = (
     ("GET", "/decisions", decisions),
     ("GET", "/decisions/{identity}", decision),
     ("GET", "/decisions/{identity}/situation", situation),
     ("GET", "/decisions/{identity}/replay", replay),
+    ("GET", "/decisions/{identity}/test", test),
+    ("GET", "/decisions/{identity}/test.yaml", test_file),
     ("POST", "/decisions/{identity}/feedback", feedback),
 )

@@ -1,14 +1,15 @@
 """Incidents: is it getting better, and who is doing what?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from watchkeeper.surface.console import render, words
+from watchkeeper.surface.console import words
 from watchkeeper.surface.console.draw import strip
+from watchkeeper.surface.console.pages.now import timed
 from watchkeeper.surface.console.pages.services import drawn
-from watchkeeper.surface.console.visit import ZONE_COOKIE, Visit
+from watchkeeper.surface.console.visit import Visit
 
 PAGE: Final = 100
 MARKS: Final = {
@@ -20,6 +21,10 @@ MARKS: Final = {
 }
 HOLD_FOR: Final = "1h"
 TIMELINE_MAX: Final = 300
+TIMELINE_SHOWN: Final = 40  # before somebody asks for all of it
+WAITING_SHOWN: Final = 3
+DECISIONS_SHOWN: Final = 3  # beside the timeline, which has them all
+GLYPHS: Final = {"watchkeeper": "machine", "people": "person"}  # whose part of the timeline -> its glyph
 PROVEN_MAX: Final = 200  # ledger entries that a browser is asked to prove at once
 
 
@@ -32,6 +37,7 @@ async def incidents(visit: Visit) -> Response:
 
 
 async def incident(visit: Visit) -> Response:
+    """`who` filters the timeline; `shown=all` unfolds it."""
     name = visit.part["identity"]
     found, trail = await visit.many(visit.api.get("incidents", name), visit.api.get("incidents", name, "trail"))
     around = None
@@ -39,30 +45,50 @@ async def incident(visit: Visit) -> Response:
         around = await visit.api.get("neighbourhood", found["entity"], hops=1)
     runs = {one["id"]: one for one in found["runs"]}
     decisions = {one["id"]: one for one in found["decisions"]}
-    timeline = [item(one, decisions, runs) for one in reversed(found["timeline"][-TIMELINE_MAX:])]
+    who = visit.query.get("who", "")
+    every = folded([item(one, decisions, runs) for one in reversed(found["timeline"][-TIMELINE_MAX:])])
+    timeline = [one for one in every if not who or one["glyph"] == GLYPHS.get(who)]
     until = found["resolved_at"] or visit.status["at"]
     last = max([until, *[run["ended_at"] for run in found["runs"] if run["ended_at"]]])
     people = [one for one in found["timeline"] if words.is_person(one["actor"]) and one["kind"] != "alert"]
+    asked = (timed(one, visit.status["at"]) for one in found["approvals"] if one["state"] == "pending")
+    waiting = sorted(asked, key=lambda one: one["left_ms"])
+    whole = visit.query.get("shown", "") == "all"
     return visit.page(
         "incident.html",
         at="incidents",
         title=found["title"][:80],
         i=found,
-        timeline=timeline,
-        strip=strip.draw(
-            found["alerts"],
-            found["decisions"],
-            found["runs"],
-            people,
-            found["began_at"],
-            last,
-            render.zone_of(visit.cookies.get(ZONE_COOKIE, "")),
-            found["changes"],
-        ),
+        who=who,
+        timeline=timeline if whole else timeline[:TIMELINE_SHOWN],
+        more=0 if whole else max(0, len(timeline) - TIMELINE_SHOWN),
+        counted={"": len(every), **{key: sum(one["glyph"] == of for one in every) for key, of in GLYPHS.items()}},
+        strip=strip.draw(found, people, last, visit.zone),
+        strip_narrow=strip.draw(found, people, last, visit.zone, strip.PHONE),
+        rows=strip.rows(found, people),
         around=drawn(around, narrow=True) if around is not None else None,
-        now_sentence=state_of(found),
+        first_action=first_action(found),
+        recent=[one["of"] for one in every if one["verdict"]][:DECISIONS_SHOWN],
+        waiting=waiting[:WAITING_SHOWN],
+        more_waiting=max(0, len(waiting) - WAITING_SHOWN),
         entries=[one["index"] for one in trail["items"] if one["index"] is not None][:PROVEN_MAX],
     )
+
+
+def first_action(found: Mapping[str, Any]) -> str | None:
+    """When the first run began to do something; None: none did."""
+    return min((run["at"] for run in found["runs"]), default=None)
+
+
+def folded(timeline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What was decided again with the same result stands once: the newest, with how often, and since when."""
+    found: list[dict[str, Any]] = []
+    for one in timeline:
+        if found and one["same"] and found[-1]["same"] == one["same"]:
+            found[-1] |= {"times": found[-1]["times"] + 1, "since": one["at"]}
+        else:
+            found.append({**one, "times": 1, "since": ""})
+    return found
 
 
 def item(one: Mapping[str, Any], decisions: Mapping[str, Any], runs: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,20 +115,9 @@ def item(one: Mapping[str, Any], decisions: Mapping[str, Any], runs: Mapping[str
         "run": run["status"] if run else "",
         "detail": decision["reason"] if decision else "",
         "said": one["kind"] == "note" and person,
+        "of": decision or run or {},
+        "same": (decision["verdict"], decision["rule"], decision["reason"]) if decision else (),
     }
-
-
-def state_of(found: Mapping[str, Any]) -> str:
-    """One sentence on how it goes."""
-    live = [run for run in found["runs"] if run["open"]]
-    waiting = [one for one in found["approvals"] if one["state"] == "pending"]
-    if waiting:
-        return f"Waits for a person: {words.plural(len(waiting), 'approval')}."
-    if live:
-        return f"Repairing: {live[-1]['runbook'].rpartition('/')[2]} is {words.RUN.get(live[-1]['status'], ('', '', live[-1]['status']))[2].lower()}."
-    if found["state"] != "open":
-        return "Over." if found["phase"] != "mitigated" else "Mitigated."
-    return "Firing, and nothing runs." if found["firing"] else "Calm, not closed yet."
 
 
 async def trail(visit: Visit) -> Response:

@@ -13,6 +13,7 @@ from watchkeeper.values import instant, ms_between
 
 DECISIONS_SHOWN: Final = 40
 CARDS_SHOWN: Final = 3
+AGAIN: Final = frozenset({"hold", "refuse", "ask", "observe", "suggest"})  # what did something stands by itself
 WINDOW: Final = "24h"  # how far back the decisions of this page reach
 INCIDENTS_SHOWN: Final = 100
 LIMITS_SHOWN: Final = 100
@@ -48,7 +49,7 @@ async def now(visit: Visit) -> Response:
         cards=shown,
         more_cards=len(waiting) - len(shown),
         more_requests=sum(one["count"] for one in waiting) - sum(one["count"] for one in shown),
-        decisions=decided["items"],
+        decisions=folded(decided["items"]),
         counted=counted,
         runs={one["decision"]: one for one in runs["items"]},
         limits=in_force(visit.status, breakers["items"], brakes["items"]),
@@ -59,6 +60,20 @@ async def now(visit: Visit) -> Response:
         looks=drawn.LOOK,
         quick=quick(latency),
     )
+
+
+def folded(decided: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What was decided again with the same result stands once, where it stood last, with how often and since when: a held
+    proposal is decided afresh every minute, and would push everything else off the page.
+    """
+    found: dict[Any, dict[str, Any]] = {}
+    for one in decided:
+        same = (one["verdict"], one["rule"], one["reason"], tuple(each["ref"] for each in one["targets"]), one["alert"])
+        if one["verdict"] in AGAIN and same in found:
+            found[same] |= {"times": found[same]["times"] + 1, "since": one["at"]}
+        else:
+            found[same if one["verdict"] in AGAIN else one["id"]] = {**one, "times": 1, "since": ""}
+    return list(found.values())
 
 
 def rank(incident: Mapping[str, Any]) -> int:
