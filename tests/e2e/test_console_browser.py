@@ -48,6 +48,9 @@ CUT = """[...document.querySelectorAll("main .scroll:not(.figure)")]
 SERIOUS = {"serious", "critical"}
 WITHIN_MS = 30_000
 PAYMENTS = "payments/instance-down"
+TRANSACTIONS = """
+- {name: card-payment, priority: 1, owner: group:payments-sre, hops: [component:checkout-web, component:payments-api]}
+"""
 HOSTILE = 'web"><img src=x onerror=window.owned=1><script>window.owned=1</script>\u202e' + "long " * 120
 
 
@@ -56,12 +59,14 @@ ABOVE_THE_BARS = """(() => { const on = document.activeElement, bar = document.q
 
 
 @asynccontextmanager
-async def demo(folder: Path, seed: bytes = b"", away: int = 1):
+async def demo(folder: Path, seed: bytes = b"", away: int = 1, transactions: str = ""):
     """Fleet, node and two people; the prober reports what breaks. `seed` is that of the ledger's key; `away` how many
     instances of a service the rule may take out of work at once.
     """
     async with Fleet() as fleet:
         write(folder, fleet)
+        if transactions:
+            (folder / "transactions.yaml").write_text(transactions)
         rule = folder / "packs" / "payments" / "rules" / "instance-down.yaml"
         text = rule.read_text().replace("{max: 1, of: service}", f"{{max: {away}, of: service}}")
         rule.write_text(text.replace("approve_within: 5m", "approve_within: 1h"))  # nothing lapses while pages are read
@@ -207,6 +212,57 @@ async def test_a_card_that_grows_under_the_finger_is_not_replaced_and_is_answere
         assert ben.elsewhere == []
 
 
+async def test_now_says_what_it_costs_and_grows_under_no_finger(tmp_path):
+    async with (
+        demo(tmp_path / "home", away=3, transactions=TRANSACTIONS) as (fleet, node, desk),
+        browser() as chromium,
+        reader(chromium, node.url) as ben,
+    ):
+        await desk.grant(PAYMENTS, "approve")
+        await desk.post("/freezes", {"scope": {"environment": "prod"}, "for": "2h", "reason": "month-end close"})
+        await ben.enter(desk.token(BEN))
+        page = ben.page
+        await expect(page.locator(".live")).to_have_attribute("data-live", "on")
+        await fleet.break_("payments-api-1", "crash")
+        head = page.locator("h1")
+        await expect(head).to_have_text("Card payment is degraded. One approval waits for a person.", timeout=WITHIN_MS)
+        card, feed = page.locator(".wait"), page.locator("section", has=page.locator("#feed"))
+        await expect(card).to_contain_text("restart-instance on payments-api-1")
+        # The viewer is in Berlin: the sentence says that hour, and UTC beside it.
+        await expect(card).to_contain_text(re.compile(r"until (\d+ \w+ )?\d\d:\d\d \((\d+ \w+ )?\d\d:\d\d UTC\)"))
+        row = page.locator("li", has=page.locator("a[href^='/incidents/']"))
+        await expect(row).to_contain_text("1 of 3 instances failing")
+        await expect(row).to_contain_text("Card payment")
+        await expect(feed.get_by_role("link", name="Asked 1")).to_be_visible()
+
+        # While the pointer is on the card nothing grows; then it is one card of two requests.
+        await card.hover()
+        await fleet.break_("payments-api-2", "crash")
+        await desk.until("two requests on one card", lambda: _card(desk, 2))
+        await expect(page.get_by_role("button", name=re.compile("new: show$"))).to_be_visible()
+        await expect(card.get_by_role("link", name="Review", exact=True)).to_be_visible()
+        await page.mouse.move(5, 5)
+        await desk.post("/holds", {"scope": {"entity": "component:default/mailer"}, "for": "1h", "reason": "its queue"})
+        await expect(card.get_by_role("link", name="Review 2")).to_be_visible()
+        await expect(card).to_have_count(1)
+        await expect(feed.get_by_role("link", name="Asked 2")).to_be_visible()
+
+        # Into the incident by keyboard; its timeline by whose part it is, with the state in the address.
+        await page.keyboard.press("j")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/incidents/*")
+        await expect(page.locator(".overview svg").first).to_be_visible()
+        await page.get_by_role("link", name=re.compile("^People")).click()
+        await page.wait_for_url("**?who=people")
+        await expect(page.locator(".tl")).to_contain_text("Nothing here yet")
+        await desk.post(f"{urlsplit(page.url).path}/comment", {"comment": "looking at the pool"})
+        await expect(page.locator(".tl")).to_contain_text("looking at the pool")
+        await page.get_by_text("Show as table").click()
+        await expect(page.locator(".overview table")).to_contain_text("1 alert at once")
+        assert ben.wrong == []
+        assert ben.elsewhere == []
+
+
 async def _repaired(desk: Desk, count: int) -> bool:
     return len((await desk.get("/runs", status="succeeded"))["items"]) == count
 
@@ -242,6 +298,8 @@ async def told(desk: Desk, fleet: Fleet) -> None:
     for name in ("payments-api-2", "payments-api-3"):
         await fleet.break_(name, "crash")  # in the freeze: both ask, on one card
     await desk.until("two requests on one card", lambda: _card(desk, 2))
+    wrong = await first(desk, "decisions", verdict="act")
+    await desk.post(f"/decisions/{wrong}/feedback", {"says": "false", "text": HOSTILE[:280]})
 
 
 async def _card(desk: Desk, count: int) -> dict | None:
@@ -257,6 +315,7 @@ async def places(desk: Desk) -> dict[str, str]:
         "now": "/",
         "incidents": "/incidents",
         "incident": f"/incidents/{incident}",
+        "incident-people": f"/incidents/{incident}?who=people",
         "trail": f"/incidents/{incident}/trail",
         "alerts": "/alerts",
         "alert": f"/alerts/{alert}",
@@ -264,6 +323,7 @@ async def places(desk: Desk) -> dict[str, str]:
         "decision": f"/decisions/{decision}",
         "situation": f"/decisions/{decision}/situation",
         "replay": f"/decisions/{decision}/replay",
+        "replay-test": f"/decisions/{decision}/test",
         "approvals": "/approvals",
         "approvals-all": "/approvals?state=all",
         "card": f"/cards/{card['id']}",
@@ -346,7 +406,7 @@ async def test_every_page_is_sound_in_both_themes_and_all_sizes(tmp_path):
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     axe = Path(AXE_FILE_PATH).read_text()
     faults: list[str] = []
-    async with demo(tmp_path / "home", away=3) as (fleet, node, desk), browser() as chromium:
+    async with demo(tmp_path / "home", away=3, transactions=TRANSACTIONS) as (fleet, node, desk), browser() as chromium:
         await told(desk, fleet)
         pages = await places(desk)
         for size, theme in (

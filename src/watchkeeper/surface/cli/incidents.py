@@ -29,7 +29,7 @@ TIMELINE_SHOWN: Final = 40
 
 
 def incidents(*, state: str = "", entity: str = "", severity: str = "", limit: int = LISTED, json: bool = False) -> int:
-    """Incidents, newest first.
+    """Incidents, newest first: what is being done about each, and which transactions it touches.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def incidents(*, state: str = "", entity: str = "", severity: str = "", limit: i
     one_of("state", state, ("open", "resolved"))
     one_of("severity", severity, SEVERITIES)
     asked = {"state": state, "entity": entity, "severity": severity}
-    found = list(here().client().items("/incidents", asked, limit=limit))
+    found = list(here().client().items("/incidents", {**asked, "handling": "true"}, limit=limit))
     if json:
         as_json(found)
         return Exit.DONE
@@ -55,6 +55,8 @@ def incidents(*, state: str = "", entity: str = "", severity: str = "", limit: i
             Column(name="state"),
             Column(name="severity"),
             Column(name="what", flex=True),
+            Column(name="now", flex=True),
+            Column(name="touches", flex=True, spare=True),
             Column(name="opened", right=True),
             Column(name="firing", right=True),
             Column(name="resolved", right=True, spare=True),
@@ -65,6 +67,8 @@ def incidents(*, state: str = "", entity: str = "", severity: str = "", limit: i
                 each["state"],
                 each["severity"],
                 each["title"],
+                doing(each["handling"]),
+                ", ".join(one["name"] for one in each["handling"]["transactions"]),
                 at(each["opened_at"]),
                 f"{each['firing']} of {each['alerts']}",
                 at(each.get("resolved_at")),
@@ -95,6 +99,9 @@ def show(identity: str, /, *, json: bool = False) -> int:
             ("incident", short(full)),
             ("place", found.get("place")),
             ("entity", bare(found.get("entity")) or "unmapped"),
+            ("owner", bare(found["handling"]["owner"])),
+            ("touches", ", ".join(one["name"] for one in found["handling"]["transactions"])),
+            ("now", doing(found["handling"])),
             ("began", at(found.get("began_at"))),
             ("opened", at(found.get("opened_at"))),
             ("resolved", at(found.get("resolved_at"))),
@@ -125,6 +132,12 @@ def show(identity: str, /, *, json: bool = False) -> int:
         if len(timeline) > TIMELINE_SHOWN:
             say(style(f"the last {TIMELINE_SHOWN} of {len(timeline)}; wk trail {short(full)} shows all", "dim"))
     return Exit.DONE
+
+
+def doing(handling: dict[str, Any]) -> str:
+    """What is being done about it, and until when."""
+    until = f" until {at(handling['until_at'])}" if handling["stage"] == "held" and handling["until_at"] else ""
+    return f"{handling['says']}{until}"
 
 
 def trail(identity: str, /, *, json: bool = False) -> int:

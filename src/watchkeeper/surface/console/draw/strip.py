@@ -156,13 +156,13 @@ def _runs(found: Sequence[Mapping[str, Any]], until: str, x_of: Callable[[str], 
 def _decisions(found: Sequence[Mapping[str, Any]], x_of: Callable[[str], float], y: float) -> list[Markup]:
     """The newest ones; what is decided again and again with one result is drawn where it began."""
     parts = []
-    before: tuple[Any, ...] = ()
+    last: dict[Any, Any] = {}
     fresh = []
     for each in found:
-        same = (each["verdict"], each["rule"], each["reason"], [one["ref"] for one in each["targets"]])
-        if same != before:
+        about = (each["rule"], tuple(one["ref"] for one in each["targets"]))
+        if last.get(about) != (each["verdict"], each["reason"]):
             fresh.append(each)
-        before = same
+        last[about] = (each["verdict"], each["reason"])
     for decision in fresh[-MARKS_MAX:]:
         x = x_of(decision["at"])
         square = element(

@@ -51,7 +51,9 @@ async def incident(visit: Visit) -> Response:
     until = found["resolved_at"] or visit.status["at"]
     last = max([until, *[run["ended_at"] for run in found["runs"] if run["ended_at"]]])
     people = [one for one in found["timeline"] if words.is_person(one["actor"]) and one["kind"] != "alert"]
-    asked = (timed(one, visit.status["at"]) for one in found["approvals"] if one["state"] == "pending")
+    pending = {one["id"] for one in found["approvals"] if one["state"] == "pending"}
+    cards = (await visit.api.get("cards"))["items"] if pending else []
+    asked = (timed(one, visit.status["at"]) for one in cards if pending & one["shown"].keys())
     waiting = sorted(asked, key=lambda one: one["left_ms"])
     whole = visit.query.get("shown", "") == "all"
     return visit.page(
@@ -81,13 +83,20 @@ def first_action(found: Mapping[str, Any]) -> str | None:
 
 
 def folded(timeline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What was decided again with the same result stands once: the newest, with how often, and since when."""
+    """What was decided again with the same result, with nothing else in between, stands once: the newest, with how often and
+    since when.
+    """
     found: list[dict[str, Any]] = []
+    beside: dict[Any, dict[str, Any]] = {}
     for one in timeline:
-        if found and one["same"] and found[-1]["same"] == one["same"]:
-            found[-1] |= {"times": found[-1]["times"] + 1, "since": one["at"]}
-        else:
-            found.append({**one, "times": 1, "since": ""})
+        if not one["same"]:
+            beside.clear()
+        elif one["same"] in beside:
+            beside[one["same"]] |= {"times": beside[one["same"]]["times"] + 1, "since": one["at"]}
+            continue
+        found.append({**one, "times": 1, "since": ""})
+        if one["same"]:
+            beside[one["same"]] = found[-1]
     return found
 
 
@@ -116,8 +125,15 @@ def item(one: Mapping[str, Any], decisions: Mapping[str, Any], runs: Mapping[str
         "detail": decision["reason"] if decision else "",
         "said": one["kind"] == "note" and person,
         "of": decision or run or {},
-        "same": (decision["verdict"], decision["rule"], decision["reason"]) if decision else (),
+        "what": meant(decision) if decision else "",
+        "same": (decision["verdict"], decision["rule"], decision["reason"], meant(decision)) if decision else (),
     }
+
+
+def meant(decision: Mapping[str, Any]) -> str:
+    """What was proposed, for whom."""
+    book = decision["runbook"].rpartition("/")[2]
+    return f"{book} on {words.listed(decision['targets'])}" if book else ""
 
 
 async def trail(visit: Visit) -> Response:
