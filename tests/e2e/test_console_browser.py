@@ -48,9 +48,6 @@ CUT = """[...document.querySelectorAll("main .scroll:not(.figure)")]
 SERIOUS = {"serious", "critical"}
 WITHIN_MS = 30_000
 PAYMENTS = "payments/instance-down"
-TRANSACTIONS = """
-- {name: card-payment, priority: 1, owner: group:payments-sre, hops: [component:checkout-web, component:payments-api]}
-"""
 HOSTILE = 'web"><img src=x onerror=window.owned=1><script>window.owned=1</script>\u202e' + "long " * 120
 
 
@@ -59,14 +56,12 @@ ABOVE_THE_BARS = """(() => { const on = document.activeElement, bar = document.q
 
 
 @asynccontextmanager
-async def demo(folder: Path, seed: bytes = b"", away: int = 1, transactions: str = ""):
+async def demo(folder: Path, seed: bytes = b"", away: int = 1):
     """Fleet, node and two people; the prober reports what breaks. `seed` is that of the ledger's key; `away` how many
     instances of a service the rule may take out of work at once.
     """
     async with Fleet() as fleet:
         write(folder, fleet)
-        if transactions:
-            (folder / "transactions.yaml").write_text(transactions)
         rule = folder / "packs" / "payments" / "rules" / "instance-down.yaml"
         text = rule.read_text().replace("{max: 1, of: service}", f"{{max: {away}, of: service}}")
         rule.write_text(text.replace("approve_within: 5m", "approve_within: 1h"))  # nothing lapses while pages are read
@@ -140,7 +135,7 @@ async def test_a_person_watches_approves_and_stops_from_the_page(tmp_path):
             # Something breaks. Nobody reloads: the page says what, and that a person is asked.
             await fleet.break_("payments-api-2", "hang")
             await expect(page.locator("h1")).to_contain_text("One approval waits for a person.", timeout=WITHIN_MS)
-            await expect(page.locator("h1")).to_contain_text("payments-api-2 is in trouble.")
+            await expect(page.locator("h1")).to_contain_text("Card payment is degraded.")
             await page.get_by_role("link", name="Review", exact=True).click()
             await expect(page.get_by_text("Bound to what you see.")).to_be_visible()
             await page.get_by_placeholder("Comment for the timeline").fill("the others serve")
@@ -214,7 +209,7 @@ async def test_a_card_that_grows_under_the_finger_is_not_replaced_and_is_answere
 
 async def test_now_says_what_it_costs_and_grows_under_no_finger(tmp_path):
     async with (
-        demo(tmp_path / "home", away=3, transactions=TRANSACTIONS) as (fleet, node, desk),
+        demo(tmp_path / "home", away=3) as (fleet, node, desk),
         browser() as chromium,
         reader(chromium, node.url) as ben,
     ):
@@ -406,7 +401,7 @@ async def test_every_page_is_sound_in_both_themes_and_all_sizes(tmp_path):
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     axe = Path(AXE_FILE_PATH).read_text()
     faults: list[str] = []
-    async with demo(tmp_path / "home", away=3, transactions=TRANSACTIONS) as (fleet, node, desk), browser() as chromium:
+    async with demo(tmp_path / "home", away=3) as (fleet, node, desk), browser() as chromium:
         await told(desk, fleet)
         pages = await places(desk)
         for size, theme in (
