@@ -5,16 +5,16 @@ import stat
 
 import pytest
 
-from watchkeeper.bootstrap import SEED_BYTES, _ledger_key
+from watchkeeper.bootstrap.record import SEED_BYTES, ledger_key
 from watchkeeper.errors import Rejected
 
 
 def test_the_key_is_made_once_and_closed_to_others(tmp_path):
-    seed, name = _ledger_key(tmp_path)
+    seed, name = ledger_key(tmp_path)
     assert len(seed) == SEED_BYTES
     assert name.startswith("watchkeeper/")
     assert stat.S_IMODE((tmp_path / "ledger.key").stat().st_mode) == 0o600
-    assert _ledger_key(tmp_path) == (seed, name)
+    assert ledger_key(tmp_path) == (seed, name)
 
 
 def test_a_start_that_was_killed_before_the_key_was_whole_is_started_again(tmp_path, monkeypatch):
@@ -24,9 +24,9 @@ def test_a_start_that_was_killed_before_the_key_was_whole_is_started_again(tmp_p
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", killed)
         with pytest.raises(KeyboardInterrupt):
-            _ledger_key(tmp_path)
+            ledger_key(tmp_path)
     assert not (tmp_path / "ledger.key").exists()
-    assert len(_ledger_key(tmp_path)[0]) == SEED_BYTES
+    assert len(ledger_key(tmp_path)[0]) == SEED_BYTES
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,12 @@ def test_a_start_that_was_killed_before_the_key_was_whole_is_started_again(tmp_p
 def test_what_is_no_key_is_said_with_its_place(tmp_path, text):
     (tmp_path / "ledger.key").write_text(text)
     with pytest.raises(Rejected, match=r"ledger\.key: holds no key of this program: put it back"):
-        _ledger_key(tmp_path)
+        ledger_key(tmp_path)
 
 
 def test_a_record_that_has_begun_never_gets_a_second_key(tmp_path):
     with pytest.raises(Rejected, match=r"ledger\.key: is missing, and the record has begun: put it back"):
-        _ledger_key(tmp_path, begun=True)
+        ledger_key(tmp_path, begun=True)
     assert list(tmp_path.iterdir()) == [], "the advice still holds at the next start"
-    kept = _ledger_key(tmp_path)
-    assert _ledger_key(tmp_path, begun=True) == kept
+    kept = ledger_key(tmp_path)
+    assert ledger_key(tmp_path, begun=True) == kept
