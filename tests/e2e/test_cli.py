@@ -603,6 +603,7 @@ def test_the_ledger_is_exported_verified_apart_and_proves_an_entry(node: Up, tmp
     assert "The record holds: " in wk(home, "ledger", "verify", "--against", str(kept)).out
     folder = tmp_path / "export"
     made = wk(home, "ledger", "export", str(folder))
+    assert folder.stat().st_mode & 0o777 == 0o700, "what was said and done is for whom it is given to"
     assert made.code == 0, made.err
     key = made.out.split("--key ")[1].strip()
     whole = wk(home, "ledger", "verify", "--export", str(folder), "--key", key, "--against", str(kept))

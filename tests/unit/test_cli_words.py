@@ -1,5 +1,6 @@
 """What a terminal shows: nothing from outside moves the cursor, and a table fits."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -138,3 +139,21 @@ def test_a_terminal_without_utf8_is_given_ascii(capsys: pytest.CaptureFixture[st
     go(Place(plain=True))
     words.say("dec_…123456 ✓ 4 − 2")
     assert capsys.readouterr().out == "dec_~123456 + 4 - 2\n"
+
+
+HOSTILE = "\x1b[2J\x9b31m\x7f\u202etxt\u2028\u200b\ufeff Größe 大 🙂"
+
+
+@pytest.mark.parametrize(
+    ("plain", "shown"),
+    [
+        (False, r'"\u001b[2J\u009b31m\u007f\u202etxt\u2028\u200b\ufeff Größe 大 🙂"'),
+        (True, r'"\u001b[2J\u009b31m\u007f\u202etxt\u2028\u200b\ufeff Gr\u00f6\u00dfe \u5927 \ud83d\ude42"'),
+    ],
+)
+def test_json_moves_no_cursor_and_says_the_same(plain: bool, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    go(Place(plain=plain))
+    words.as_json(HOSTILE)
+    written = capsys.readouterr().out
+    assert written.strip() == shown
+    assert json.loads(written) == HOSTILE

@@ -102,3 +102,11 @@ def test_an_answer_that_finds_no_room_is_said_to_be_cut_short(tmp_path: Path) ->
         assert found.stderr == (
             "wk: the answer could not be written: No space left on device: make room, then ask again\n"
         )
+
+
+def test_a_name_that_the_terminal_cannot_spell_is_no_bug(tmp_path: Path) -> None:
+    init(tmp_path / "大")
+    for encoding in ("ascii", "latin-1"):
+        found = wk(f"PYTHONIOENCODING={encoding} wk --home {tmp_path / '大'} check")
+        assert (found.returncode, found.stderr) == (Exit.DONE, "")
+        assert r"/\u5927 is" in found.stdout

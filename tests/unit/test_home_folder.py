@@ -190,3 +190,13 @@ def test_what_stands_in_a_home_and_does_nothing_is_told(home):
             "roles and limits do"
         ),
     ]
+
+
+def test_a_home_that_everybody_may_write_is_told(home):
+    home.root.chmod(0o757)
+    assert told(home) == [
+        ("home", "every user of this machine may write into this folder, and so into what is applied: chmod o-w")
+    ]
+    assert check(home.root).configuration is not None
+    home.root.chmod(0o775)
+    assert told(home) == []

@@ -45,6 +45,9 @@ class Folder:
             raise Rejected(f"{self.root}: this is no folder")
         files: dict[str, bytes] = {}
         problems: list[Problem] = []
+        if root.stat().st_mode & stat.S_IWOTH:
+            told = "every user of this machine may write into this folder, and so into what is applied: chmod o-w"
+            problems.append(_problem(self.root.name or "/", told, ProblemSeverity.WARNING))
         total = 0
         try:
             for path, name in sorted(self._walk(root, problems), key=lambda pair: pair[1]):

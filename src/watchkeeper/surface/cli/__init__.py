@@ -5,6 +5,7 @@ Exit codes: 0 done or yes, 1 the answer is no, 2 wrong use, 3 cannot now, 4 a bu
 
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -59,13 +60,17 @@ def main(line: Sequence[str] | None = None) -> int:
 
 def _stand_in() -> None:
     """A stream that the caller closed is nowhere: what would be opened next in its place is no terminal."""
-    for number, mode in enumerate(("r", "w", "w")):
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
-        if (name := ("stdin", "stdout", "stderr")[number]) and getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None:
+            mode = "w" if number else "r"
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", errors="replace", closefd=False))
+        elif number and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no bug
 
 
 def _let_go() -> None:

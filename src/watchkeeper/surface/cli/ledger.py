@@ -86,6 +86,9 @@ def export(folder: Path, /, *, without_content: bool = False, json: bool = False
         ):
             path = folder / name
             try:
+                if not files:
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    folder.chmod(0o700)  # it holds what was said and done: whom it is given to is a decision
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
             except OSError as failed:

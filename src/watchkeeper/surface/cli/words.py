@@ -21,6 +21,8 @@ LEAST: Final = 12  # columns that a clipped cell keeps
 GAP: Final = "  "
 GLUE: Final = "\u2060"  # keeps the words of a command on one line while a sentence is folded
 _ID: Final = re.compile(r"\b[a-z]{3}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_MOVES: Final = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+_BEYOND: Final = re.compile("[^\x00-\x7e]")
 _COMMAND: Final = re.compile(r"\bwk(?: [^\s]+){1,3}")
 
 _STYLES: Final = {
@@ -243,7 +245,17 @@ def wrapped(text: str, indent: str = "", *, first: str | None = None) -> None:
 
 
 def as_json(value: Any) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+    """The same values, spelt so that a terminal shows them: what would move its cursor or turn the line around is an escape,
+    and where there is no UTF-8, everything beyond ASCII.
+    """
+    text = msgspec.json.format(msgspec.json.encode(value)).decode()
+    hidden = _BEYOND if here().plain else _MOVES
+    sys.stdout.write(hidden.sub(lambda found: _spelt(found[0]), text) + "\n")
+
+
+def _spelt(char: str) -> str:
+    units = char.encode("utf-16-be")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
 
 
 class Column(Struct, frozen=True, kw_only=True):
