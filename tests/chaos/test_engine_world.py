@@ -13,6 +13,7 @@ from watchkeeper.correlate.incident import Incident
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.home_reading import HomeReader
 from watchkeeper.engine.records import HealthRecord
+from watchkeeper.engine.watching import BEATS_KEPT
 from watchkeeper.ports import Commit, Committed, Refused
 from watchkeeper.signals.signal import DeadLetter
 
@@ -438,6 +439,59 @@ def test_a_heartbeat_that_comes_back_after_a_restart_resolves_it() -> None:
         await beat(stage)
         await stage.passes(2)
         assert await firing(stage) == []
+
+    play(scene, Stage(LEGACY, trusted=("shop/quiet",)))
+
+
+def test_a_heartbeat_is_missed_in_time_however_often_the_node_starts_anew() -> None:
+    async def scene(stage: Stage) -> None:
+        await beat(stage)
+        for _ in range(3):
+            await stage.passes(20)
+            await stage.crash()
+        await stage.passes(5)
+        assert await firing(stage) == [], "65 s"
+        await stage.passes(7)
+        assert len(await firing(stage)) == 1, "72 s"
+
+    play(scene, Stage(LEGACY, trusted=("shop/quiet",)))
+
+
+def test_a_heartbeat_that_never_came_is_missed_too_however_often_the_node_starts_anew() -> None:
+    async def scene(stage: Stage) -> None:
+        for _ in range(3):
+            await stage.passes(20)
+            await stage.crash()
+        await stage.passes(13)
+        assert len(await firing(stage)) == 1
+
+    play(scene, Stage(LEGACY, trusted=("shop/quiet",)))
+
+
+def test_a_heartbeat_that_fell_due_while_the_node_was_down_has_its_grace_from_the_start_on() -> None:
+    async def scene(stage: Stage) -> None:
+        await beat(stage)
+        await stage.passes(30)
+        stage.clock.skew_ms += 3_600_000
+        await stage.crash()
+        await stage.passes(8)
+        assert await firing(stage) == []
+        await stage.passes(4)
+        assert len(await firing(stage)) == 1
+
+    play(scene, Stage(LEGACY, trusted=("shop/quiet",)))
+
+
+def test_many_heartbeats_in_time_leave_no_trace_of_one_that_was_missed() -> None:
+    async def scene(stage: Stage) -> None:
+        for _ in range(BEATS_KEPT + 10):
+            await beat(stage)
+            await stage.passes(30)
+        assert await stage.all(Alert) == []
+        stage.files["watchkeeper.yaml"] = SETTINGS.encode()
+        await stage.on.activated(compiled(stage.files))
+        await stage.passes(2)
+        assert await stage.store.count("beat") == 0
 
     play(scene, Stage(LEGACY, trusted=("shop/quiet",)))
 

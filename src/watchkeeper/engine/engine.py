@@ -282,6 +282,7 @@ class Engine:
         await self.taken.runs()
         self._let_go()
         await self.ending.ended_before()
+        await self.watching.load(self.taken.all)
         self.watching.restore(self.correlation.alerts())
         await self.steering.admit_approved()
         self.started_at = self.clock.now()

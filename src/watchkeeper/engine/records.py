@@ -183,6 +183,14 @@ class HealthRecord(Struct, frozen=True, kw_only=True):
     probe: str = ""
 
 
+class BeatRecord(Struct, frozen=True, kw_only=True):
+    """When a heartbeat, `id`, was heard last; before the first one, since when it is waited for."""
+
+    id: str
+    source: str
+    at: Instant
+
+
 class NodeTimes(Struct, frozen=True, kw_only=True):
     """Since when this node keeps count, when it last said that it lives, and the stretches in which it did not."""
 
@@ -406,6 +414,7 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Activation: ("activation", lambda _: {"state": "recorded"}),
     FileBlob: ("file", lambda _: {}),
     HealthRecord: ("health", lambda x: {"entity": x.entity}),
+    BeatRecord: ("beat", lambda x: {"source": x.source}),
     Day: ("looks", lambda x: {"entity": x.entity}),
     Failover: ("failover", lambda x: {"service": x.service}),
     NodeTimes: ("measured", lambda _: {}),

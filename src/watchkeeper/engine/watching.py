@@ -18,7 +18,8 @@ from watchkeeper.correlate.alert import Alert, AlertState
 from watchkeeper.engine.action import Prober
 from watchkeeper.engine.measuring import Measuring
 from watchkeeper.engine.pipeline import Pipeline
-from watchkeeper.engine.records import HealthRecord, put
+from watchkeeper.engine.recorder import Documents
+from watchkeeper.engine.records import BeatRecord, HealthRecord, put
 from watchkeeper.engine.scribe import Scribe
 from watchkeeper.engine.witnesses import Witnesses
 from watchkeeper.engine.world import World
@@ -64,6 +65,17 @@ class Watching:
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._sweep = False
         self._writing: set[asyncio.Task[Committed | Refused]] = set()
+
+    async def load(self, documents: Documents) -> None:
+        """After a start: since when each heartbeat is waited for. One that fell due while this node was down has its grace from
+        now on: nobody could hear it.
+        """
+        now = self._scribe.clock.now()
+        wanted = {beat.name: beat for beat in self._world.configuration.settings.heartbeats}
+        async for record in documents(BeatRecord, {}):
+            beat = wanted.get(record.id)
+            if beat is not None and beat.source == record.source:
+                self._since[beat.name] = max(record.at, after_ms(now, -beat.every_ms))
 
     def restore(self, alerts: Iterable[Alert]) -> None:
         """After a start: what a probe or a silence raised before is still open, and ends when it is well again."""
@@ -116,15 +128,23 @@ class Watching:
         return [(entity.ref, probe) for entity, probe in named if entity is not None]
 
     async def _forget(self) -> None:
-        """What probes saw that look no more goes from the store; not while a legal hold stands."""
+        """What probes saw that look no more, and heartbeats that are not waited for, go; not while a legal hold stands."""
         self._sweep = False
-        if self._world.configuration.settings.retention.legal_hold:
+        settings = self._world.configuration.settings
+        if settings.retention.legal_hold:
             return
-        kept = {_identity(ref, probe) for ref, probe in self._watched()}
+        await self._keep_only("health", {_identity(ref, probe) for ref, probe in self._watched()})
+        beats = {beat.name for beat in settings.heartbeats}
+        await self._keep_only("beat", beats)
+        for name in [name for name in self._since if name not in beats]:
+            del self._since[name]
+            self._beats.pop(name, None)
+
+    async def _keep_only(self, kind: str, kept: set[str]) -> None:
         after: str | None = None
         while True:
-            page = await self._scribe.store.find("health", after=after, limit=HEALTH_PAGE)
-            drops = tuple(Drop(kind="health", id=row.id) for row in page.items if row.id not in kept)
+            page = await self._scribe.store.find(kind, after=after, limit=HEALTH_PAGE)
+            drops = tuple(Drop(kind=kind, id=row.id) for row in page.items if row.id not in kept)
             if drops:
                 await self._scribe.commit(Commit(at=self._scribe.clock.now(), drops=drops))
             after = page.next
@@ -136,14 +156,25 @@ class Watching:
         if "beat" not in signal.labels:
             return ()
         beat = beat_of(signal)
-        if beat.name in {each.name for each in self._world.configuration.settings.heartbeats}:
-            self._beats[beat.name].append(beat)
-        return ()
+        if beat.name not in {each.name for each in self._world.configuration.settings.heartbeats}:
+            return ()
+        kept = self._beats[beat.name]
+        if len(kept) == BEATS_KEPT and not kept[0].failed:
+            self._since[beat.name] = kept[0].at  # the next one is counted from the one that goes
+        kept.append(beat)
+        return () if beat.failed else (put(BeatRecord(id=beat.name, source=signal.source, at=beat.at)),)
 
     async def _heartbeats(self) -> None:
         now = self._scribe.clock.now()
-        for beat in self._world.configuration.settings.heartbeats:
-            since = self._since.setdefault(beat.name, now)
+        heartbeats = self._world.configuration.settings.heartbeats
+        new = tuple(beat for beat in heartbeats if beat.name not in self._since)
+        for beat in new:
+            self._since[beat.name] = now
+        if new:
+            puts = tuple(put(BeatRecord(id=beat.name, source=beat.source, at=now)) for beat in new)
+            await self._scribe.commit(Commit(at=now, puts=puts))
+        for beat in heartbeats:
+            since = self._since[beat.name]
             expected = beat.expectation(since)
             signals = missed(
                 tuple(self._beats[beat.name]), (self._with_entity(expected, beat.entity, beat.severity.value),), now
