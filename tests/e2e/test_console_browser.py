@@ -327,6 +327,8 @@ async def places(desk: Desk) -> dict[str, str]:
         "run": f"/runs/{run}",
         "services": "/services",
         "graph": "/services?focus=component:default/config-store&hops=2",
+        "graph-list": "/services?focus=component:default/payments-api&paint=owners&show=list",
+        "services-list": "/services?view=list",
         "rules": "/rules",
         "rule": f"/rules/{PAYMENTS}",
         "runbook": "/runbooks/payments/restart-instance",
@@ -488,6 +490,46 @@ async def test_the_palette_finds_by_name_and_leads_there_by_keyboard(tmp_path):
         await expect(page.locator("dialog[open]")).to_contain_text("Stop automation?")
         assert json.dumps((await desk.get("/stops"))["items"]) == "[]"
         assert ana.wrong == []
+
+
+async def test_services_opens_with_what_fails_and_leads_to_what_it_needs_without_a_mouse(tmp_path):
+    async with (
+        demo(tmp_path / "home") as (fleet, node, desk),
+        browser() as chromium,
+        reader(chromium, node.url) as ana,
+    ):
+        await ana.enter(desk.token(ANA))
+        page = ana.page
+        await ana.see("/services")
+        await expect(page.locator("main")).to_contain_text("Shown: checkout-web, where card-payment begins.")
+        for number in (1, 2, 3):
+            await fleet.break_(f"payments-api-{number}", "crash")
+        await expect(page.locator("h1")).to_have_text(
+            "payments-api is failing and degrades checkout-web.", timeout=WITHIN_MS
+        )
+        await expect(page.locator(".facts-of dd").first).to_have_text("0 of 3")
+        await expect(page.locator('.wide-only path[stroke="var(--bad)"]')).to_have_count(1)
+
+        # By keyboard: to the caller that it degrades, and by whose it is.
+        await page.locator(".wide-only svg a").first.press("Enter")
+        await expect(page.locator("#one")).to_have_text("checkout-web")
+        await expect(page.locator(".facts-of p.why")).to_contain_text(
+            "needs payments-api, which is failing", ignore_case=True
+        )
+        await page.get_by_role("link", name="Owners").press("Enter")
+        await page.wait_for_url("**paint=owners**")
+        await expect(page.locator(".wide-only svg.draw")).to_contain_text("payments-sre")
+        await page.locator("summary", has_text="What card-payment lacks").click()
+        await expect(page.locator(".lacks").first).to_contain_text("Declared, not proven")
+        await page.get_by_role("link", name="List", exact=True).first.click()
+        await page.get_by_role("link", name=re.compile("^Failing 4$")).click()
+        await page.wait_for_url("**is=failing**")
+        await expect(page.locator("table.fold tbody tr")).to_have_count(4)
+        await page.get_by_role("searchbox").fill("payments-api-2")
+        await page.get_by_role("searchbox").press("Enter")
+        await expect(page.locator("table.fold tbody tr")).to_have_count(1)
+        assert ana.wrong == []
+        assert ana.elsewhere == []
 
 
 async def _entries(desk: Desk, incident: str) -> bool:

@@ -90,6 +90,21 @@ def test_what_is_far_away_stands_in_the_last_column_and_peers_beside_the_focus()
     assert ("n1", "peer") in found.edges
 
 
+def test_what_weighs_little_is_folded_last_and_what_is_broken_after_it():
+    needs = {f"c{n:02}": ["db"] for n in range(20)}
+    found = graph.around("db", needs, turned(needs), 1, 2, {"c19"}, weight={"c07": -5, "c19": 9})
+    assert set(found.layers[-1]) == {"c19", "c07"}
+
+
+def test_what_is_joined_only_to_folded_things_leads_to_their_pill():
+    needs = {f"c{n:02}": ["db"] for n in range(20)} | {"edge": ["c19"]}
+    found = graph.around("db", needs, turned(needs), 2)
+    assert found.loose == (("edge", -1),)
+    shown = [ref for refs in found.layers.values() for ref in refs]
+    assert str(graph.draw(found, nodes(shown), "db")).count("stroke-dasharray") == 1
+    assert graph.around("db", {"a": ["db"]}, {"db": ["a"]}, 2).loose == ()
+
+
 def test_the_focus_is_never_folded():
     beside = [f"a{n}" for n in range(40)]
     found = graph.around("zz", {}, {}, 1, beside=beside)

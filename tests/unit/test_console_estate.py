@@ -145,6 +145,22 @@ def test_a_node_says_the_one_thing_to_know(one, look, fact, mark):
     assert mark in {"", *graph.LOOK}
 
 
+def test_what_the_focus_degrades_says_so_and_what_something_else_degrades_names_it():
+    one = thing("a", "degraded", because=["db"])
+    assert neighbours.fact_of(one, focus="component:default/db") == "degraded"
+    assert neighbours.fact_of(one, focus="component:default/web") == "needs db"
+
+
+def test_a_system_calls_nobody_and_is_drawn_only_in_focus():
+    shop = thing("shop", kind="System")
+    found = {
+        "focus": "component:default/a", "nodes": [thing("a"), shop], "edges": [[shop["ref"], "component:default/a"]],
+        "complete": True,
+    }  # fmt: skip
+    assert neighbours.drawn(found)["callers"] == 0
+    assert len(neighbours.drawn({**found, "focus": shop["ref"]})["nodes"]) == 2
+
+
 def test_what_is_not_drawn_is_said_to_who_points_at_it():
     one = thing("a", "healthy", limits=[limit("hold", by="ana")])
     assert neighbours.node(one, at=AT, zone=UTC).note == "It is healthy. Held by ana."

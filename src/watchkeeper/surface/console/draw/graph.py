@@ -64,13 +64,15 @@ class Node(Struct, frozen=True, kw_only=True):
 
 class Around(Struct, frozen=True, kw_only=True):
     """`layers` from the farthest caller (negative) to the farthest dependency; `folded` counts what a layer lost, and
-    `hidden` names it.
+    `hidden` names it. `loose` are things that are joined to nothing that is shown, each with the layer in whose pill what
+    joins it is folded.
     """
 
     layers: dict[int, tuple[str, ...]]
     edges: tuple[tuple[str, str], ...]
     folded: dict[int, int]
     hidden: dict[int, tuple[str, ...]] = {}
+    loose: tuple[tuple[str, int], ...] = ()
 
 
 def around(
@@ -83,9 +85,10 @@ def around(
     *,
     far: int = 0,
     beside: Collection[str] = (),
+    weight: Mapping[str, int] | None = None,
 ) -> Around:
-    """The neighbourhood of `focus`. An edge leads from who needs to what it needs. Those of `first` are folded last. What
-    is farther away than `far` layers stands in the farthest (0: each distance has its own); those `beside` stand with the
+    """The neighbourhood of `focus`. An edge leads from who needs to what it needs. Those of `first` are folded last, then
+    those of little `weight` (0 unless given). What is farther away than `far` layers stands in the farthest (0: each distance has its own); those `beside` stand with the
     focus. Pure; the same for the same graph.
     """
     layer: dict[str, int] = {focus: 0}
@@ -97,7 +100,8 @@ def around(
             edge = found
     layer |= {ref: 0 for ref in beside if ref not in layer}
     layers: dict[int, list[str]] = {}
-    for ref in sorted(layer, key=lambda each: (each != focus, each not in first, each)):
+    heavy = weight or {}
+    for ref in sorted(layer, key=lambda each: (each != focus, each not in first, heavy.get(each, 0), each)):
         layers.setdefault(layer[ref], []).append(ref)
     room = max(1, min(layer_max, NODES_MAX // max(1, len(layers))))
     hidden = {at: tuple(refs[room:]) for at, refs in layers.items() if len(refs) > room}
@@ -111,7 +115,27 @@ def around(
         edges=edges,
         folded={at: len(refs) for at, refs in hidden.items()},
         hidden=hidden,
+        loose=_loose(shown, edges, hidden, needs, needed_by),
     )
+
+
+def _loose(
+    shown: Collection[str],
+    edges: Sequence[tuple[str, str]],
+    hidden: Mapping[int, tuple[str, ...]],
+    needs: Mapping[str, Sequence[str]],
+    needed_by: Mapping[str, Sequence[str]],
+) -> tuple[tuple[str, int], ...]:
+    joined = {ref for edge in edges for ref in edge}
+    pill = {ref: at for at, refs in hidden.items() for ref in refs}
+    found = {
+        (ref, pill[other])
+        for ref in shown
+        if ref not in joined
+        for other in (*needs.get(ref, ()), *needed_by.get(ref, ()))
+        if other in pill
+    }
+    return tuple(sorted(found))
 
 
 def _ordered(layers: dict[int, list[str]], edges: Sequence[tuple[str, str]]) -> dict[int, list[str]]:
@@ -159,6 +183,7 @@ def draw(
     for one, other in edges:
         bad = paths and _bad(nodes[one], nodes[other])
         parts.append(_edge(place[one], place[other], high, upright=upright, bad=bad))
+    parts += [_dashed(place[ref], spots[at]) for ref, at in found.loose if at in spots and not upright]
     for at in sorted(found.layers):
         if upright and at < 0 and at in spots:
             parts.append(_pill(*spots[at], _folded_word(found, at, pills), more, high))
@@ -258,6 +283,17 @@ def _edge(one: tuple[float, float], other: tuple[float, float], high: float, *, 
     )
 
 
+def _dashed(one: tuple[float, float], pill: tuple[float, float]) -> Markup:
+    """From a thing to the pill in which is folded what it is joined by."""
+    (xa, ya), (xb, yb) = (one, pill) if one[0] < pill[0] else (pill, one)
+    if xa == xb:
+        return Markup("")
+    xa, ya, yb = xa + WIDE, ya + HIGH / 2, yb + HIGH / 2
+    mid = (xa + xb) / 2
+    way = f"M{xa:.1f} {ya:.1f}C{mid:.1f} {ya:.1f} {mid:.1f} {yb:.1f} {xb:.1f} {yb:.1f}"
+    return element("path", d=way, fill="none", stroke="var(--line-2)", stroke_width="1.2", stroke_dasharray="4 4")
+
+
 def _node(node: Node, x: float, y: float, high: float, *, chosen: bool) -> Markup:
     fill, line, name, color = LOOK.get(node.look, LOOK["unknown"])
     said = f"{node.name}: {node.fact}" + (f". {node.note}" if node.note else "")
@@ -275,12 +311,12 @@ def _node(node: Node, x: float, y: float, high: float, *, chosen: bool) -> Marku
             stroke_width="1.6" if chosen else "1",
         ),
         use(name, x + 10, y + high / 2 - 8, 16, color),
-        text(x + 34, y + high / 2 - 3, node.name, "n", most=14 if node.mark else 16),
-        text(x + 34, y + high / 2 + 12, node.fact, "q", most=17),
+        text(x + 34, y + high / 2 - 3, node.name, "n", most=16),
+        text(x + 34, y + high / 2 + 12, node.fact, "q", most=15 if node.mark else 16),
     ]
     if node.mark:
         _, _, icon, tint = LOOK[node.mark]
-        inner.append(use(icon, x + WIDE - 21, y + 6, 13, tint))
+        inner.append(use(icon, x + WIDE - 20, y + high - 19, 13, tint))
     return element("a", inner, href=node.href) if node.href else element("g", inner)
 
 

@@ -7,11 +7,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from watchkeeper.surface.console import words
-from watchkeeper.surface.console.pages.neighbours import ORDER
+from watchkeeper.surface.console.pages.neighbours import HOLDERS, ORDER, UNRANKED
 
 View = Mapping[str, Any]
-HOLDERS: Final = frozenset({"System", "Domain"})
-UNRANKED: Final = 99
 NAMED_MAX: Final = 2
 LEVELS: Final = ("healthy", "degraded", "failing", "unknown")
 

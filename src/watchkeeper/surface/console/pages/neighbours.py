@@ -13,7 +13,11 @@ from watchkeeper.values import instant, ms_between
 HOPS_FAR: Final = 8  # of "all"
 FAR: Final = 2  # columns either way: what is farther stands in the last one
 NARROW_MAX: Final = 2  # nodes side by side in a narrow place
+HOLDERS: Final = frozenset({"System", "Domain"})
 NOTHING: Final[Mapping[str, str]] = {}
+NO_RANKS: Final[Mapping[str, int]] = {}
+UNRANKED: Final = 99
+JOINED_MAX: Final = 9_999  # what joins a thing, counted for which of two is folded first
 ORDER: Final = {"failing": 0, "degraded": 1, "unknown": 2, "healthy": 3}
 # kind of limit -> (look, word)
 LIMIT: Final = {
@@ -51,21 +55,24 @@ def drawn(
     zone: ZoneInfo | None = None,
     paint: str = "health",
     modes: Mapping[str, str] = NOTHING,
+    ranks: Mapping[str, int] = NO_RANKS,
     hops: int = HOPS_FAR,
     more: str = f"#{graph.LIST}",
 ) -> dict[str, Any]:
     """A neighbourhood as a picture, upright too for a narrow place, its nodes for the list beside it, and how many things
     depend on the focus. `acted` says of some nodes what would be done to them. `fold`: other systems are one node each.
-    `modes`: how far automation may go at a node, to paint by. `more` is where what is folded stands as a list.
+    `modes`: how far automation may go at a node, to paint by. `ranks`: how much the business needs a thing, 1 the most: that
+    is folded last, after what is broken. `more` is where what is folded stands as a list.
     """
     focus = found["focus"]
+    found = without_holders(found)
     every = {one["ref"]: one for one in found["nodes"]}
     home = systems(every, focus) if fold else {}
     general = everywhere(found["nodes"])
     owner = every[focus]["owner"] if focus in every else ""
 
     def made(one: Mapping[str, Any]) -> graph.Node:
-        base = node(one, acted=acted.get(one["ref"], ""), at=at, zone=zone, general=set(general))
+        base = node(one, acted=acted.get(one["ref"], ""), at=at, zone=zone, general=set(general), focus=focus)
         return painted(base, one, paint, modes, owner)
 
     nodes = {ref: made(one) for ref, one in every.items()} | {
@@ -80,13 +87,18 @@ def drawn(
             needs.setdefault(one, []).append(other)
             needed_by.setdefault(other, []).append(one)
     first = {ref for ref, one in nodes.items() if one.look == "acted" or one.level in graph.BAD}
+    weight = {
+        ref: ranks.get(ref, UNRANKED) * (JOINED_MAX + 1)
+        - min(JOINED_MAX, len(needed_by.get(ref, ())) + len(needs.get(ref, ())))
+        for ref in nodes
+    }
     peers = {into.get(ref, ref) for ref in found.get("peers", ())}
 
     def picture(*, upright: bool) -> tuple[Any, graph.Around]:
         most = NARROW_MAX if upright else graph.LAYER_MAX
         reach = 1 if upright else hops
         beside = () if upright else peers
-        around = graph.around(focus, needs, needed_by, reach, most, first, far=FAR, beside=beside)
+        around = graph.around(focus, needs, needed_by, reach, most, first, far=FAR, beside=beside, weight=weight)
         shown = graph.draw(
             around,
             nodes,
@@ -114,6 +126,14 @@ def drawn(
         "legend": legend(paint, looks),
         "general": [general[name] for name in sorted(general)],
     }
+
+
+def without_holders(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Systems and domains hold things and call nobody: they are in a picture only in focus."""
+    kept = [one for one in found["nodes"] if one["kind"] not in HOLDERS or one["ref"] == found["focus"]]
+    refs = {one["ref"] for one in kept}
+    edges = [edge for edge in found["edges"] if edge[0] in refs and edge[1] in refs]
+    return {**found, "nodes": kept, "edges": edges}
 
 
 def heads(around: graph.Around, needed_by: Mapping[str, Sequence[str]]) -> dict[int, str]:
@@ -202,6 +222,7 @@ def node(
     at: str = "",
     zone: ZoneInfo | None = None,
     general: frozenset[str] | set[str] = frozenset(),
+    focus: str = "",
 ) -> graph.Node:
     """One thing. What is broken looks broken whatever else holds; what keeps automation off a thing that is not broken is
     its look, and otherwise the mark in its corner. `general` are limits that hold for everything here: they are said once.
@@ -209,7 +230,7 @@ def node(
     level = one["condition"]["is"]
     own = [each for each in one["limits"] if each["id"] not in general]
     limit = min(own, key=lambda each: [*LIMIT].index(each["kind"]), default=None)
-    look, fact, mark = level, fact_of(one, at), ""
+    look, fact, mark = level, fact_of(one, at, focus), ""
     if acted:
         look, fact = "acted", acted
     elif limit is not None and level not in graph.BAD:
@@ -235,14 +256,16 @@ def address(ref: str) -> str:
     return f"/services?focus={quote(ref, safe='')}"
 
 
-def fact_of(one: Mapping[str, Any], at: str = "") -> str:
-    """The one thing to know of it."""
+def fact_of(one: Mapping[str, Any], at: str = "", focus: str = "") -> str:
+    """The one thing to know of it. What the focus degrades needs no name: the line leads there."""
     condition, health = one["condition"], one["health"]
     level = condition["is"]
     if condition["parts"] and (level != "healthy" or not one["tier"]):
         return f"{condition['healthy']} of {condition['parts']} healthy"
     if level == "failing":
         return words.plural(len(one["alerts"]), "alert fires", "alerts fire") if one["alerts"] else "failing"
+    if focus in condition["because"]:
+        return str(level)
     if condition["because"]:
         return f"needs {words.short_ref(condition['because'][0])}"
     if level == "unknown":

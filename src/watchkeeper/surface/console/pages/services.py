@@ -58,14 +58,14 @@ async def services(visit: Visit) -> Response:
         at="services",
         title="Services",
         **shared,
-        **await focused(visit, focus, asked=bool(visit.query.get("focus") or wanted)),
+        **await focused(visit, focus, estate.ranks(transactions)),
     )
 
 
 # The graph.
 
 
-async def focused(visit: Visit, focus: str, *, asked: bool) -> dict[str, Any]:
+async def focused(visit: Visit, focus: str, ranks: Mapping[str, int]) -> dict[str, Any]:
     """One thing, what is around it, and what automation may do there."""
     query = visit.query
     hops = query.get("hops", "")
@@ -95,13 +95,13 @@ async def focused(visit: Visit, focus: str, *, asked: bool) -> dict[str, Any]:
         fold=fold,
         paint=paint,
         modes=modes,
+        ranks=ranks,
         hops=far,
         more=f"{address(**state, show='list')}#{LIST}",
     )
     return {
         "view": "graph",
         "focus": focus,
-        "asked": asked,
         "around": picture,
         "service": service,
         "limits": service["limits"],
