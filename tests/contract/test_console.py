@@ -724,7 +724,9 @@ async def test_until_when_is_said_in_the_viewers_zone_wherever_a_sentence_says_i
             text = re.sub("<[^>]*>", "", await found.see(path))
             assert re.search(rf"ana leads here until (\d+ \w+ )?{utc}", text), path
         found.client.cookies.set("wk_zone", "Asia/Kolkata")
-        for path in ("/", "/decisions", f"/decisions/{decision}", f"/incidents/{incident}", "/limits"):
+        for path in (
+            "/", "/decisions", f"/decisions/{decision}", f"/incidents/{incident}", f"/incidents/{incident}/trail", "/limits"
+        ):  # fmt: skip
             text = re.sub("<[^>]*>", "", await found.see(path))
             assert re.search(rf"ana leads here until (\d+ \w+ )?{there:%H:%M} \((\d+ \w+ )?{utc}\)", text), path
         answer = await found.send(

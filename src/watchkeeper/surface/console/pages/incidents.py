@@ -138,8 +138,10 @@ def meant(decision: Mapping[str, Any]) -> str:
 
 async def trail(visit: Visit) -> Response:
     name = visit.part["identity"]
-    found = await visit.api.get("incidents", name, "trail")
-    return visit.page("trail.html", at="incidents", title="Everything on record", found=found)
+    found, of = await visit.many(visit.api.get("incidents", name, "trail"), visit.api.get("incidents", name))
+    decisions = {one["id"]: one for one in of["decisions"]}
+    items = [{**one, "of": decisions.get(one["ids"].get("decision", one["id"]), {})} for one in found["items"]]
+    return visit.page("trail.html", at="incidents", title="Everything on record", found=found, items=items)
 
 
 async def mark(visit: Visit) -> Response:
