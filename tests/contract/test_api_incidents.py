@@ -3,8 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from served import HOME, SECRETS, alerts, served
+from watchkeeper.engine.records import RunRecord, put, read
+from watchkeeper.ports import Commit
 from watchkeeper.values import instant
 
 API = "/api/v1"
@@ -69,11 +72,38 @@ async def test_an_incident_says_who_waits_who_repairs_and_what_it_costs(node, al
     node.action.open.set()
     await node.until(lambda: _says(alice, "Its run is paused"))
     await alice.post(f"{API}/runs/{found['handling']['run']}/resume", json={})
+    # It ended, nothing verified it, and the alert still fires.
+    await node.until(lambda: _says(alice, "Tried, still firing"))
+    assert (await stands(node, alice, "alone"))["handling"]["run"] == found["handling"]["run"]
     await fired(node, "Down", status="resolved")
     found = await stands(node, alice, "over")
     assert found["handling"]["says"] == "Repaired"
     joins = instant(found["resolved_at"]) + timedelta(minutes=5)
     assert instant(found["handling"]["until_at"]) == joins, "an alert would still join it"
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "stage", "says"),
+    [
+        ("succeeded", "web: restart done; verified healthy", "mitigated", "Repaired, not reported yet"),
+        ("succeeded", "web: restart done; not verified", "alone", "Tried, still firing"),
+        ("failed", "web: restart done; verification unhealthy", "alone", "The repair failed"),
+        ("undo_failed", "", "alone", "The undo failed"),
+    ],
+)
+async def test_what_ended_while_the_alert_still_fires_says_how_it_ended(node, alice, status, state, stage, says):
+    await granted(alice, "approve")
+    await fired(node, "Down")
+    found = await stands(node, alice, "waiting")
+    (approval,) = found["handling"]["approvals"]
+    card = (await alice.get(f"{API}/approvals/{approval}")).json()
+    await alice.post(f"{API}/approvals/{approval}/approve", json={"digest": card["digest"]})
+    await node.until(lambda: _says(alice, "Tried, still firing"))
+    (row,) = (await node.store.find("run")).items
+    record = replace(read(row, RunRecord), status=status, state=state)
+    await node.store.commit(Commit(at=node.clock.now(), puts=(put(record),)))
+    found = (await alice.get(f"{API}/incidents", params={"handling": "true"})).json()["items"][0]["handling"]
+    assert (found["stage"], found["says"], found["run"]) == (stage, says, record.id)
 
 
 async def _says(alice, words):

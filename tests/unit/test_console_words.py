@@ -1,11 +1,13 @@
 """The words of the console's pages: short names, spans, hidden characters, and where an address may lead."""
 
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watchkeeper.engine.handling import Stage
 from watchkeeper.surface.console import render, words
 from watchkeeper.surface.console.pages.now import answer
 from watchkeeper.surface.console.visit import own
@@ -130,3 +132,9 @@ def test_the_first_sentence_names_the_transaction_that_customers_miss(incidents,
 def test_an_id_inside_a_sentence_is_short_too():
     said = words.tidy("sale (frz_01a21851-5178-7b49-9f22-14adbb88187f) closes this; dec_1 and x_01a21851-5178 stay.")
     assert said == "sale (frz_…88187f) closes this; dec_1 and x_01a21851-5178 stay."
+
+
+def test_every_stage_of_an_incident_has_a_shape_and_a_word_and_stands_in_the_reference():
+    assert set(words.STAGE) == set(Stage)
+    text = (Path(__file__).parents[2] / "docs/reference/states.md").read_text()
+    assert all(f"| `{each}` |" in text for each in Stage)

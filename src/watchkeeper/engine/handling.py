@@ -25,6 +25,7 @@ from watchkeeper.execute.fleet import WAVES
 from watchkeeper.execute.plan import place, wave_ends
 from watchkeeper.execute.run import Status, StepStatus
 from watchkeeper.execute.state import Run
+from watchkeeper.execute.words import VERIFIED
 from watchkeeper.guards.situation import Health
 from watchkeeper.guards.words import count_of
 from watchkeeper.home.transaction import members_of
@@ -40,12 +41,21 @@ STORED_ALERTS_MAX: Final = 100  # of an incident that left the memory
 AROUND_MIN_MS: Final = 10_000  # how much of the time before it began, and after it ended, is shown at least
 UNDER_WAY: Final = frozenset({StepStatus.DUE, StepStatus.INTENDED})
 
+ENDED_SAYS: Final[dict[str, str]] = {
+    Status.FAILED: "The repair failed",
+    Status.UNDONE: "The repair was undone",
+    Status.UNDO_FAILED: "The undo failed",
+    Status.STOPPED: "The repair was stopped",
+    Status.CANCELLED: "The repair was cancelled",
+}
+
 Thing = TypeVar("Thing", RunRecord, Approval, Waiting)
 
 
 class Stage(StrEnum):
-    """What is being done, the most pressing first. `alone`: no rule was asked, or none matched. `watched`: the rules may do
-    no more than observe. `over`: nothing fires any more.
+    """What is being done, the most pressing first. `alone`: no rule was asked, or none matched, or what was tried did not help.
+    `watched`: the rules may do no more than observe. `mitigated`: repaired and verified, and its source has not said so yet.
+    `over`: nothing fires any more.
     """
 
     IN_DOUBT = "in_doubt"
@@ -56,6 +66,7 @@ class Stage(StrEnum):
     SUGGESTED = "suggested"
     WATCHED = "watched"
     ALONE = "alone"
+    MITIGATED = "mitigated"
     OVER = "over"
 
 
@@ -154,7 +165,7 @@ class Handlings:
             until_at = _until(decided.get(last.decision))
             stage = Handling(stage=Stage.HELD, says="Held", until_at=until_at, decision=last.decision)
         else:
-            stage = _judged(decided.values())
+            stage = _judged(decided.values()) or await self._tried(incident)
         entities = list(dict.fromkeys(alert.entity for alert in alerts if alert.entity)) or [incident.entity]
         return Handling(
             stage=stage.stage,
@@ -226,9 +237,23 @@ class Handlings:
                 stage, says = Stage.REPAIRING, f"Repairing{where}"
         return Handling(stage=stage, says=says, decision=record.decision, run=record.id)
 
-    async def _over(self, incident: Incident) -> Handling:
+    async def _tried(self, incident: Incident) -> Handling:
+        """Something ran, ended, and the alert still fires."""
+        last = await self._last_run(incident)
+        if last is None:
+            return Handling(stage=Stage.ALONE, says="No rule acts")
+        if last.status == Status.SUCCEEDED and last.state.endswith(VERIFIED):
+            says, stage = "Repaired, not reported yet", Stage.MITIGATED
+        else:
+            says, stage = ENDED_SAYS.get(last.status, "Tried, still firing"), Stage.ALONE
+        return Handling(stage=stage, says=says, decision=last.decision, run=last.id)
+
+    async def _last_run(self, incident: Incident) -> RunRecord | None:
         page = await self._engine.store.find("run", {"incident": incident.id}, limit=1)
-        last = read(page.items[0], RunRecord) if page.items else None
+        return read(page.items[0], RunRecord) if page.items else None
+
+    async def _over(self, incident: Incident) -> Handling:
+        last = await self._last_run(incident)
         joins = after_ms(incident.resolved_at, WINDOW_MS) if incident.resolved_at is not None else None
         until_at = joins if joins is not None and joins > self._engine.clock.now() else None
         if last is not None and last.status == Status.SUCCEEDED:
@@ -293,8 +318,8 @@ def _until(decision: Decision | None) -> Instant | None:
 _PRESSING: Final = (Verdict.REFUSE, Verdict.HOLD, Verdict.SUGGEST, Verdict.ACT, Verdict.ASK, Verdict.OBSERVE)
 
 
-def _judged(decisions: Iterable[Decision]) -> Handling:
-    """What the last decisions say where nothing runs and nobody is asked."""
+def _judged(decisions: Iterable[Decision]) -> Handling | None:
+    """What the last decisions say where nothing runs and nobody is asked; None where the last one acted."""
     newest = sorted(decisions, key=lambda each: each.at, reverse=True)
     last = min(newest, key=lambda each: _PRESSING.index(each.verdict), default=None)
     if last is None:
@@ -311,5 +336,5 @@ def _judged(decisions: Iterable[Decision]) -> Handling:
         case Verdict.ASK:
             stage, says = Stage.ALONE, "Nobody answered"
         case _:
-            stage, says = Stage.ALONE, "Tried, still firing"
+            return None
     return Handling(stage=stage, says=says, decision=last.id)

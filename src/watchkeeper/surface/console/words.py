@@ -95,6 +95,7 @@ STAGE: Final = {
     "suggested": ("running", "lightbulb", "Suggested"),
     "watched": ("none", "eye", "Only watched"),
     "alone": ("failing", "octagon-x", "No rule acts"),
+    "mitigated": ("good", "circle-check", "Repaired"),
     "over": ("good", "circle-check", "Over"),
 }
 

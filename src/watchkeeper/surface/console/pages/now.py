@@ -15,7 +15,8 @@ DECISIONS_SHOWN: Final = 40
 CARDS_SHOWN: Final = 3
 AGAIN: Final = frozenset({"hold", "refuse", "ask", "observe", "suggest"})  # what did something stands by itself
 WINDOW: Final = "24h"  # how far back the decisions of this page reach
-INCIDENTS_SHOWN: Final = 100
+INCIDENTS_READ: Final = 100
+ROWS_SHOWN: Final = 12  # of open incidents, by business priority; the others are a page away
 LIMITS_SHOWN: Final = 100
 NAME_CHARS_MAX: Final = 40  # of a thing in the heading
 NAMES_SHOWN: Final = 3  # in one clause of it
@@ -25,7 +26,7 @@ UNRANKED: Final = 10  # behind every priority of a transaction
 async def now(visit: Visit) -> Response:
     verdict = visit.query.get("verdict", "")
     incidents, cards, decided, counted, runs, breakers, brakes, traffic, latency = await visit.many(
-        visit.api.get("incidents", state="open", handling="true", limit=INCIDENTS_SHOWN),
+        visit.api.get("incidents", state="open", handling="true", limit=INCIDENTS_READ),
         visit.api.get("cards"),
         visit.api.get("decisions", verdict=verdict, window=WINDOW, limit=DECISIONS_SHOWN),
         visit.api.get("decisions", "counts", window=WINDOW),
@@ -45,7 +46,7 @@ async def now(visit: Visit) -> Response:
         answer=answer(found, sum(one["count"] for one in waiting)),
         beneath=beneath(visit.status, counted, traffic["total"]),
         verdict=verdict,
-        incidents=found,
+        incidents=found[:ROWS_SHOWN],
         cards=shown,
         more_cards=len(waiting) - len(shown),
         more_requests=sum(one["count"] for one in waiting) - sum(one["count"] for one in shown),
