@@ -30,7 +30,6 @@ SETTLE_S: Final = 2.0
 SETTLE_WITHIN_S: Final = 300.0
 IDLE_S: Final = 10.0
 BURST_S: Final = 2.0  # of batches: what they hold is taken apart before the next measure
-LEFT_MAX: Final = 900
 LOST: Final = "an alert or an effect is not accounted for"
 
 

@@ -32,7 +32,6 @@ SSH_PORT: Final = 22
 SSH_USER: Final = "watchkeeper"
 HOST_KEYS_MAX: Final = 8  # a host has one of each kind, and the next ones while keys are renewed
 PORT_MAX: Final = 65_535
-KUBE_PORT: Final = 6443
 
 SECRETS: Final = ("ssh_key", "ssh_certificate", "kube_ca", "kube_token", "kube_certificate", "kube_key", "kubeconfig")
 

@@ -51,7 +51,6 @@ IN_FLIGHT_MAX: Final = 16  # alerts under judgement, their commits on the way to
 LINE_MAX: Final = 4_096  # alerts that wait to be judged; from then on one piece a turn is taken apart
 FAILURES_MAX: Final = 3  # of the pipeline on one delivery, before it becomes a dead letter (SEMANTICS 8)
 IDLE_S: Final = 0.5
-STALE_EVERY_MS: Final = 1_000
 FORGET_AFTER_MS: Final = 86_400_000
 
 

@@ -46,7 +46,6 @@ from watchkeeper.packs.scope import aged_binding, alert_binding
 from watchkeeper.values import Instant, id_from
 
 OWN_KEPT_MAX: Final = 100_000
-VERIFIED_AGE_MS: Final = 300_000
 PERSON_LIMITS: Final = Limits(attempts=1_000)  # a person may try as often as they see fit; it stays on record
 PERSON_PRIORITY: Final = 1_000
 COMPARED: Final = ("breaker:brake", "configuration", "epoch", "exclusion", "freeze", "grant", "hold", "stop")
