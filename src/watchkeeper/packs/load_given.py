@@ -33,6 +33,27 @@ from watchkeeper.packs.given import (
 from watchkeeper.packs.rule import Mode
 from watchkeeper.values import SEVERITY_ORDER, Instant, Labels, duration_ms, instant
 
+SITUATION: Final = (
+    "stops",
+    "holds",
+    "freezes",
+    "exclusions",
+    "maintenance",
+    "deploys",
+    "attempts",
+    "breakers",
+    "brakes",
+    "dependencies",
+    "metrics",
+    "slo",
+    "budget",
+    "regions",
+    "groups",
+    "busy",
+    "agreement",
+    "demotions",
+    "calendars",
+)
 SCOPE: Final = ("environment", "system", "region", "kind", "tier", "entity", "service", "rule")
 HEALTH: Final = ("healthy", "unhealthy", "unknown")
 BECAUSE: Final = ("harm", "unhealthy", "anomaly", "budget")
