@@ -2,6 +2,7 @@
 every route.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -16,8 +17,11 @@ from watchkeeper.approve.roles import BOOTSTRAP, HUMANS_ONLY, TABLE, Role, Verb
 from watchkeeper.engine.answer import No
 from watchkeeper.guards.situation import Hold, Scope
 from watchkeeper.surface.api.app import create_app
+from watchkeeper.surface.api.asgi import Front
 from watchkeeper.surface.api.door import VERB, Guarded
 from watchkeeper.surface.api.events import watched
+from watchkeeper.surface.api.hooks import Hooks
+from watchkeeper.surface.console.app import Console
 from watchkeeper.values import after_ms
 
 API = "/api/v1"
@@ -186,3 +190,35 @@ async def test_who_watches_and_loses_the_right_to_sees_nothing_more(end):
         assert held.id.encode() in await anext(streams[0])
         assert [each async for each in streams[1]] == []
         await streams[0].aclose()
+
+
+# -- nobody keeps a place --------------------------------------------------------------------------------------
+
+
+async def _never_ending(app: Any, path: str) -> int:
+    """The status for a form whose end does not come."""
+    status: list[int] = []
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http", "path": path,
+        "raw_path": path.encode(), "query_string": b"", "root_path": "", "server": ("localhost", 80),
+        "client": ("127.0.0.1", 1), "headers": [(b"host", b"localhost"), (b"content-length", b"100")],
+    }  # fmt: skip
+    begun = [{"type": "http.request", "body": b"token=", "more_body": True}]
+
+    async def receive() -> Any:
+        return begun.pop() if begun else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            status.append(message["status"])
+
+    await app(scope, receive, send)
+    return status[0]
+
+
+async def test_a_form_whose_end_does_not_come_is_let_go_also_of_who_is_not_signed_in(monkeypatch):
+    monkeypatch.setattr("watchkeeper.surface.console.visit.FORM_WITHIN_S", 0.01)
+    async with served() as node:
+        api = create_app(node.node)
+        front = Front(Hooks(node.node), api, lambda: (), Console(node.node, api))
+        assert await _never_ending(front, "/sign-in") == 403

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from watchkeeper.engine.sessions import form_word
@@ -17,6 +17,7 @@ from watchkeeper.surface.console import render
 from watchkeeper.surface.console.call import Api
 
 FORM_BYTES_MAX: Final = 64 * 1024
+FORM_WITHIN_S: Final = 30.0
 FIELDS_MAX: Final = 100
 THEMES: Final = frozenset({"light", "dark"})
 THEME_COOKIE: Final = "wk_theme"
@@ -58,17 +59,23 @@ class Visit:
         return verb in self.me.get("may", ())
 
     async def fields(self) -> dict[str, str]:
-        """The fields of the posted form. Of a field that was sent twice the last counts; beyond the bounds: none."""
+        """The fields of the posted form. Of a field that was sent twice the last counts; beyond the bounds, or too
+        late: none.
+        """
         if self._fields is None:
             self._fields = await self._read()
         return self._fields
 
     async def _read(self) -> dict[str, str]:
         body = bytearray()
-        async for chunk in self.request.stream():
-            body += chunk
-            if len(body) > FORM_BYTES_MAX:
-                return {}
+        try:
+            async with asyncio.timeout(FORM_WITHIN_S):
+                async for chunk in self.request.stream():
+                    body += chunk
+                    if len(body) > FORM_BYTES_MAX:
+                        return {}
+        except (TimeoutError, ClientDisconnect):  # also who is not signed in sends a form: no place is kept for them
+            return {}
         try:
             return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX))
         except ValueError:
