@@ -157,3 +157,11 @@ def test_json_moves_no_cursor_and_says_the_same(plain: bool, shown: str, capsys:
     written = capsys.readouterr().out
     assert written.strip() == shown
     assert json.loads(written) == HOSTILE
+
+
+def test_what_was_not_made_safe_moves_no_cursor_either(capsys: pytest.CaptureFixture[str]) -> None:
+    words.say("a\x1b[2Jb \x1b]8;;http://x\x07c\x9b1m \u202ed \x1b[31mred\x1b[0m\tend")
+    words.tell("\x1b[H")
+    shown = capsys.readouterr()
+    assert shown.out == "a␛[2Jb ␛]8;;http://x␇c<U+009B>1m <U+202E>d \x1b[31mred\x1b[0m\tend\n"
+    assert shown.err == "␛[H\n"

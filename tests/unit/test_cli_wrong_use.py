@@ -9,9 +9,9 @@ import pytest
 
 from watchkeeper.bootstrap import init
 from watchkeeper.surface.cli import main
-from watchkeeper.surface.cli.find import whole
+from watchkeeper.surface.cli.find import known, whole
 from watchkeeper.surface.cli.place import Ends, Exit, known_user, user
-from watchkeeper.surface.client import Client, Where
+from watchkeeper.surface.client import Client, NoNode, Where
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,14 @@ def test_an_id_of_another_kind_is_said_to_be_one_without_a_look(text: str) -> No
         whole(nobody, "/runs", text, "run")
     assert end.value.sentence == f"{text!r} is the id of a decision, not of a run: wk runs lists what there is"
     assert end.value.code == Exit.USAGE
+
+
+def test_a_short_id_is_looked_for_only_where_it_says_its_kind() -> None:
+    nobody = Client(Where(socket=Path("/nowhere"), name="nobody"))
+    for text in ("1042", "sig_…826812", "dec_01a218d9-8584-7293-8841-b82d307c536c", "c3f8e1"):
+        assert known(nobody, text) == text
+    with pytest.raises(NoNode):
+        known(nobody, "dec_…826812")
 
 
 def test_the_users_of_this_machine_are_known() -> None:

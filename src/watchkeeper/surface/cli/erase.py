@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from watchkeeper.surface.cli.find import known
 from watchkeeper.surface.cli.place import Ends, Exit, here
 from watchkeeper.surface.cli.words import as_json, count, say, short, wrapped
 
@@ -43,7 +44,7 @@ def erase(
     client = here().client()
     asked: dict[str, Any] = {
         "subject": subject,
-        "ids": list(ids),
+        "ids": [known(client, each) for each in ids],
         "labels": labels,
         "kind": kind,
         "source": source,

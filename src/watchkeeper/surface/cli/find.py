@@ -69,6 +69,14 @@ def whole(client: Client, path: str, text: str, noun: str) -> str:
     raise Ends(Exit.NO, f"{len(found)} {noun}s end in {tail!r}: give the full id, one of {', '.join(found[:4])}")
 
 
+def known(client: Client, text: str) -> str:
+    """The full id of a short one that says its kind (`dec_…c3f8e1`); anything else as it is. Raises Ends."""
+    prefix, mid, rest = text.partition("_")
+    if not mid or prefix not in LISTS or len(rest) >= _FULL:
+        return text
+    return whole(client, LISTS[prefix], text, _SHOWN[LISTS[prefix]][0])
+
+
 def _kind(prefix: str, path: str, text: str, noun: str) -> None:
     """An id of another kind is never found here, however long one looks. Raises Ends."""
     own = LISTS.get(prefix, path)

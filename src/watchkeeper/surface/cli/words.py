@@ -22,6 +22,9 @@ GAP: Final = "  "
 GLUE: Final = "\u2060"  # keeps the words of a command on one line while a sentence is folded
 _ID: Final = re.compile(r"\b[a-z]{3}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _MOVES: Final = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+_LOOSE: Final = re.compile(
+    "\x1b(?!\\[[0-9;]*m)|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
 _BEYOND: Final = re.compile("[^\x00-\x7e]")
 _COMMAND: Final = re.compile(r"\bwk(?: [^\s]+){1,3}")
 
@@ -218,12 +221,18 @@ def scope(found: object) -> str:
 
 def say(text: str = "") -> None:
     """A line on stdout."""
-    print(text.translate(_ASCII) if here().plain else text)
+    print(_still(text))
 
 
 def tell(text: str) -> None:
     """A line beside the answer, on stderr."""
-    print(text.translate(_ASCII) if here().plain else text, file=sys.stderr)
+    print(_still(text), file=sys.stderr)
+
+
+def _still(text: str) -> str:
+    """What is printed moves no cursor, whoever wrote it and whether or not it was made `safe`: colours are all that passes."""
+    text = _LOOSE.sub(lambda found: _drawn(found[0]), text)
+    return text.translate(_ASCII) if here().plain else text
 
 
 def wrapped(text: str, indent: str = "", *, first: str | None = None) -> None:
