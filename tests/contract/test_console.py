@@ -60,6 +60,7 @@ PLACES = (
     "/services?view=list&is=unknown&environment=staging",
     "/services?focus=component:default/web&hops=all&paint=autonomy",
     "/services?focus=system:default/shop&paint=owners",
+    "/services/hold?focus=component:default/web",
     "/rules",
     "/rules/shop/down",
     "/runbooks/shop/mend",
@@ -1192,6 +1193,37 @@ async def test_what_keeps_automation_off_is_drawn_and_said():
         listed = await found.see("/services?view=list&limited=yes")
         assert listed.count('<tr class="link">') == 6
         assert "Held by ana" in listed
+
+
+async def test_a_person_takes_the_lead_from_the_page_of_a_service_and_hands_it_back():
+    async with browser(files=ESTATE) as found:
+        page = await found.see("/services?focus=component:default/pay")
+        assert 'data-dialog href="/services/hold?focus=component%3Adefault%2Fpay"' in page
+        asked = await found.see("/services/hold?focus=component%3Adefault%2Fpay")
+        assert "no rule acts on it or its 3 parts" in asked
+        assert (await found.send("/services/hold", entity="")).headers["location"] == "/services"
+        assert (await found.client.get("/services/hold")).headers["location"] == "/services"
+        assert not found.node.engine.world.holds, "a hold without a scope would cover everything"
+        done = await found.send("/services/hold", entity="component:default/pay", reason="I look", **{"for": "30m"})
+        assert done.headers["location"] == "/services?focus=component%3Adefault%2Fpay"
+        (hold,) = found.node.engine.world.holds.values()
+        assert (hold.scope.entity, hold.reason, hold.by) == ("component:default/pay", "I look", "ana")
+        page = await found.see("/services?focus=component:default/pay")
+        assert "Automation keeps its hands off pay until" in page
+        assert "/services/hold" not in page, "it is held"
+        assert f'data-dialog href="/limits/holds/{hold.id}/lift"' in page
+    async with browser("viewer", files=ESTATE) as found:
+        assert "/services/hold" not in await found.see("/services?focus=component:default/pay")
+
+
+async def test_an_open_incident_stands_first_with_what_it_concerns():
+    async with browser(files=ESTATE) as found:
+        await failing(found, "pay-2")
+        incident = (await found.node.store.find("incident")).items[0].id
+        page = await found.see("/services?focus=component:default/pay")
+        assert f'href="/incidents/{incident}"' in page.partition("facts-of")[2]
+        assert "Open incident" in page
+        assert "Open incident" not in await found.see("/services?focus=component:default/web")
 
 
 async def test_coverage_is_a_matrix_that_opens_to_the_hops_that_lack_something():

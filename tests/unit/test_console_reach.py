@@ -38,6 +38,7 @@ REACH = {
             KINDS.items(), ("hold lift", "freeze lift", "resume", "breakers close", "breakers release"), strict=True
         )
     ],
+    "/services/hold": [("/holds", "hold set")],
     "/ledger/verify": [("/ledger/verify", "ledger verify")],
     "/dead-letters/{identity}/{act}": [
         (f"/dead-letters/{{identity}}/{act}", f"dead-letters {act}") for act in ("replay", "drop")

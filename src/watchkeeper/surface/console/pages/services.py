@@ -6,10 +6,11 @@ looked at, how far, and by what it is coloured stands in the address.
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
+from watchkeeper.surface.console import words
 from watchkeeper.surface.console.draw.graph import LIST
 from watchkeeper.surface.console.pages import estate
 from watchkeeper.surface.console.pages.neighbours import HOPS_FAR, MODES, ORDER, PAINTS, drawn, everywhere, limits_of
@@ -24,6 +25,9 @@ PAGE: Final = 100
 RUNS_SHOWN: Final = 8
 CELLS_READ: Final = 1_000
 PARTS_SHOWN: Final = 50
+INCIDENTS_READ: Final = 200  # open ones: those of what is in focus are among them
+CHANGES_SHOWN: Final = 3
+HOLD_FOR: Final = "1h"
 
 
 async def services(visit: Visit) -> Response:
@@ -73,7 +77,7 @@ async def focused(visit: Visit, focus: str, ranks: Mapping[str, int]) -> dict[st
     paint = query.get("paint", "") if query.get("paint", "") in PAINTS else "health"
     fold = query.get("fold", "") == "systems"
     far = HOPS_FAR if hops == "all" else int(hops)
-    around, service, book, made, slos, stands, grants = await visit.many(
+    around, service, book, made, slos, stands, grants, open_ones = await visit.many(
         visit.api.get("neighbourhood", focus, hops=far, whole="true", rules="true" if paint == "autonomy" else "false"),
         visit.api.get("services", focus),
         visit.api.get("rules"),
@@ -81,8 +85,11 @@ async def focused(visit: Visit, focus: str, ranks: Mapping[str, int]) -> dict[st
         visit.api.get("slos", service=focus),
         visit.api.get("autonomy", limit=CELLS_READ),
         visit.api.get("grants", state="open", limit=CELLS_READ),
+        visit.api.get("incidents", state="open", limit=INCIDENTS_READ),
     )
     focus = around["focus"]
+    changed = (await visit.api.get("changes", service=focus, limit=CHANGES_SHOWN))["items"]
+    concerned = {focus, *service["condition"]["of"]}
     cells, rules = stands["items"], {one["name"]: one for one in book["items"]}
     now = instant(visit.status["at"])
     given = [each for each in grants["items"] if not each["pending"] and instant(each["until_at"]) > now]
@@ -107,6 +114,9 @@ async def focused(visit: Visit, focus: str, ranks: Mapping[str, int]) -> dict[st
         "limits": service["limits"],
         "part_of": next((one["ref"] for one in around["nodes"] if focus in one["condition"]["of"]), ""),
         "parts": service["parts"][:PARTS_SHOWN],
+        "incidents": [one for one in open_ones["items"] if one["entity"] in concerned],
+        "changed": changed,
+        "hold": f"/services/hold?focus={quote(focus, safe='')}",
         "rules": [standing(rules[name], service, cells, given) for name in service["rules"] if name in rules],
         "decided": made["items"],
         "objectives": slos["items"],
@@ -248,4 +258,35 @@ def own(one: Mapping[str, Any], general: Mapping[str, Any]) -> list[Mapping[str,
     return [each for each in one["limits"] if each["id"] not in general]
 
 
-PAGES: Final = (("GET", "/services", services),)
+# A person takes the lead.
+
+
+async def ask(visit: Visit) -> Response:
+    """The form of a hold of one thing; shown in a dialog where scripts run."""
+    if not visit.query.get("focus", ""):
+        return visit.go("/services")
+    found = await visit.api.get("services", visit.query["focus"])
+    return visit.page("service-hold.html", at="services", title="Hold", one=found, back=back(found["ref"]))
+
+
+async def hold(visit: Visit) -> Response:
+    given = await visit.fields()
+    entity = given.get("entity", "")
+    if not entity:
+        return visit.go("/services")  # a hold without a scope would cover everything
+    made = await visit.api.post(
+        "holds", scope={"entity": entity}, **{"for": given.get("for") or HOLD_FOR}, reason=given.get("reason", "")
+    )
+    until = words.told_at(made["until_at"], visit.status["at"], visit.zone)
+    return visit.go(back(entity), f"Automation keeps its hands off {words.short_ref(entity)} until {until}.")
+
+
+def back(ref: str) -> str:
+    return f"/services?focus={quote(ref, safe='')}"
+
+
+PAGES: Final = (
+    ("GET", "/services", services),
+    ("GET", "/services/hold", ask),
+    ("POST", "/services/hold", hold),
+)
