@@ -170,6 +170,21 @@ class Regional(Stage):
         return ByRegion()
 
 
+def test_what_one_witness_had_repaired_settles_for_another_that_had_it_repaired_before() -> None:
+    async def scene(stage: Stage) -> None:
+        await hears(stage, "default", "Down")
+        (first,) = await stage.ended()
+        await stage.passes(20)
+        await hears(stage, "north", "Down")  # it saw nothing until now, so it is repaired once more
+        _, second = sorted(await stage.ended(2), key=lambda each: each.at)
+        assert ms_between(first.ended_at, second.ended_at) < 30_000
+        await stage.passes(15)
+        assert len(await stage.runs()) == 2, "what the second repair did must show, also to who asked for the first"
+        await stage.ended(3, within_s=30)
+
+    play(scene, Stage(house(settings=SOURCES)))
+
+
 def test_a_region_whose_own_check_looks_and_sees_no_fault_says_that_all_is_well() -> None:
     async def scene(stage: Stage) -> None:
         stage.theatre.status["us"] = 500

@@ -14,6 +14,7 @@ from watchkeeper.decide.episode import (
     acted_for,
     changed_names,
     due,
+    newest,
     severity_fell,
 )
 from watchkeeper.guards.situation import Attempt, Hold, Scope
@@ -191,3 +192,25 @@ def test_one_that_is_new_to_the_rule_waits_for_what_was_done_to_show():
         why="Its run ended; what it did must show first.", again_at=AT + 5 * MINUTE
     )
     assert due(None, present(at=AT + 5 * MINUTE, run=ran)).because is Because.STILL_FIRING
+
+
+OWN = LastRun(acting=False, ended_at=AT)
+LATER = LastRun(acting=False, ended_at=AT + TICK)
+EARLIER = LastRun(acting=False, ended_at=AT - TICK)
+WORKING = LastRun(acting=True)
+
+
+@pytest.mark.parametrize(
+    ("own", "elsewhere", "counts"),
+    [
+        (None, None, None),
+        (OWN, None, OWN),
+        (None, OWN, OWN),
+        (OWN, LATER, LATER),
+        (OWN, EARLIER, OWN),
+        (OWN, LastRun(acting=False, ended_at=AT, effect_at=AT - TICK), OWN),
+        (WORKING, LATER, WORKING),
+    ],
+)
+def test_what_was_done_last_counts(own: LastRun | None, elsewhere: LastRun | None, counts: LastRun | None) -> None:
+    assert newest(own, elsewhere) == counts

@@ -104,6 +104,15 @@ def acted_for(
     return LastRun(acting=False, ended_at=max(ends)) if ends else None
 
 
+def newest(own: LastRun | None, elsewhere: LastRun | None) -> LastRun | None:
+    """What was done last for the episode, by its own decision or for another witness of it."""
+    if own is None or elsewhere is None:
+        return own or elsewhere
+    if own.acting or own.ended_at is None or elsewhere.ended_at is None:
+        return own
+    return elsewhere if elsewhere.ended_at > own.ended_at else own
+
+
 def changed_names(last: Decision, versions: Mapping[str, int]) -> tuple[str, ...]:
     """Version keys that its findings name and that have moved since, in order."""
     named = {name for finding in last.findings for name in finding.names}

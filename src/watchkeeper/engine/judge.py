@@ -16,7 +16,7 @@ from watchkeeper.correlate.correlation import Correlation
 from watchkeeper.decide.admission import TRIES_MAX
 from watchkeeper.decide.decide import decide, decide_untargeted
 from watchkeeper.decide.decision import Verdict
-from watchkeeper.decide.episode import Due, LastRun, NotDue, Present, due
+from watchkeeper.decide.episode import Due, LastRun, NotDue, Present, due, newest
 from watchkeeper.decide.match import Matched
 from watchkeeper.decide.target import NoTarget, Untargeted, Why
 from watchkeeper.engine.admitting import Admitting, content_of, waiting_id
@@ -126,8 +126,9 @@ class Judge:
         facts = replace(facts, episode=episode)
         targets = self._concerns.targets(rule, facts, now)
         last = self._world.decided(episode, rule.name)
-        run = self._last_run(last)
-        elsewhere = self._concerns.elsewhere(rule, facts, targets, last, now) if run is None else None
+        own = self._last_run(last)
+        elsewhere = self._concerns.elsewhere(rule, facts, targets, last, now) if own is None or not own.acting else None
+        run = newest(own, elsewhere)
         answer = due(
             last.decision if last is not None and not last.unstarted else None,
             Present(
@@ -135,7 +136,7 @@ class Judge:
                 alert=facts,
                 targets=tuple(target.ref for target in targets) if isinstance(targets, tuple) else (),
                 versions=self._scribe.versions,
-                run=run or elsewhere,
+                run=run,
                 settle_ms=rule.limits.settle_ms,
                 asked_by=asked_by or self._admitting.answered_by(last),
             ),
@@ -144,7 +145,7 @@ class Judge:
             case NotDue(again_at=again_at):
                 if again_at is not None:
                     self._seats.again(alert.id, again_at)
-                if elsewhere is not None and last is not None:
+                if run is not None and run is elsewhere and last is not None:
                     self._seats.let_go(waiting_id(last.decision), f"A run for the same symptom ended. {answer.why}")
                 return None
             case Due(because=reason):
