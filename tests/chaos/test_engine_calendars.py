@@ -10,8 +10,9 @@ from watchkeeper.decide.decide import decide
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.records import JudgedRecord
 from watchkeeper.errors import Unavailable
-from watchkeeper.guards.situation import Scope, Situation
+from watchkeeper.guards.situation import Freeze, Scope, Situation
 from watchkeeper.home.calendar import Calendar
+from watchkeeper.values import after_ms
 
 MINUTE = 60.0
 ENTRY = "- {name: NAME, file: NAME.ics, kind: KIND, scope: SCOPE}\n"
@@ -313,3 +314,24 @@ def test_status_of_a_calendar_that_cannot_be_read_is_not_known() -> None:
     stage = Reachable(remote("when_unreadable: hold"))
     stage.answer = Unavailable("gone")
     play(scene, stage)
+
+
+def test_a_time_that_is_over_was_closed_by_what_stood_then() -> None:
+    from watchkeeper.engine.calendar_reading import CalendarReader
+
+    async def scene(stage: Stage) -> None:
+        reader, start = CalendarReader(stage.on), stage.clock.now()
+        await stage.passes(60)
+        found = await stage.on.limits.freeze(ALICE, Scope(), start, after_ms(start, 3_600_000), "the year's end")
+        await stage.passes(600)
+        await stage.on.limits.lift_freeze(ALICE, found.id, "done early")
+        await stage.passes(60)
+        states = {}
+        for minutes in (0, 5, 10, 12):
+            at = after_ms(start, minutes * 60_000)
+            said = await reader.status(at, Scope())
+            states[minutes] = (said.state, said.until_at)
+        lifted_at = (await stage.all(Freeze))[0].lifted_at
+        assert states == {0: ("open", None), 5: ("closed", lifted_at), 10: ("closed", lifted_at), 12: ("open", None)}
+
+    play(scene)

@@ -10,13 +10,16 @@ from watchkeeper.engine.answer import No, invalid, missing
 from watchkeeper.engine.calendars import HORIZON_MS
 from watchkeeper.engine.engine import Engine
 from watchkeeper.engine.reading import Listed
+from watchkeeper.engine.records import read
 from watchkeeper.guards.cover import bare, covers
-from watchkeeper.guards.situation import Scope, Target
+from watchkeeper.guards.situation import Freeze, Scope, Target
 from watchkeeper.guards.words import clipped, count_of, when
 from watchkeeper.home.calendar import CalendarKind
 from watchkeeper.values import Instant, duration_text
 
 WINDOWS_SHOWN_MAX: Final = 20
+FREEZES_READ_MAX: Final = 5_000  # of people, the newest, for a time that is over
+PAGE: Final = 1_000
 
 
 class Window(Struct, frozen=True, kw_only=True):
@@ -86,10 +89,29 @@ class CalendarReader:
             ]
         windows += [
             Window(id=each.id, reason=each.reason, from_at=each.from_at, until_at=each.until_at, scope=each.scope)
-            for each in engine.world.freezes.values()
+            for each in (engine.world.freezes.values() if asked >= now else await self._set_by(asked))
             if each.lifted_at is None and concerns(each.scope, scope, target)
         ]
         return _answer(asked, now, windows, unread)
+
+    async def _set_by(self, at: Instant) -> list[Freeze]:
+        """Freezes of people as they stood at a time that is over: what was lifted since stood then."""
+        found: list[Freeze] = []
+        after: str | None = None
+        looked_at = 0
+        while looked_at < FREEZES_READ_MAX:
+            page = await self._engine.store.find("freeze", after=after, limit=PAGE)
+            known = [read(row, Freeze) for row in page.items]
+            found += [
+                replace(each, lifted_at=None, until_at=min(each.until_at, each.lifted_at or each.until_at))
+                for each in known
+                if each.at <= at and (each.lifted_at is None or each.lifted_at > at)
+            ]
+            looked_at += len(page.items)
+            after = page.next
+            if after is None:
+                break
+        return found
 
     def _target(self, scope: Scope) -> Target | No | None:
         """The one thing that a scope names, as guards see it; None when it names a part of the whole."""
