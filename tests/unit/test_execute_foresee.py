@@ -1,10 +1,13 @@
 """What a card says would be done: the calls with their values, and what is decided later by its name."""
 
+import itertools
+
+import pytest
 from execute_material import Look, call, do, foreach, parallel, plan, runbook, target, verify
 
 from watchkeeper.execute.foresee import STEPS_FORESEEN_MAX, foresee
 from watchkeeper.packs.expression import Template
-from watchkeeper.packs.runbook import Call, Step, StepKind, Undo
+from watchkeeper.packs.runbook import CALL_DEPTH_MAX, Call, Step, StepKind, Undo
 from watchkeeper.packs.template import SecretUse
 
 
@@ -120,3 +123,12 @@ def test_an_expression_over_an_earlier_step_is_decided_later_even_where_it_would
     guess = Look("has(steps.look) ? 1 : 2", lambda b: 2, (("steps", "look"),))
     ((_, _, _, arguments, later),) = lines(plan(act("x", {"n": text(guess)}), targets=(target(),)), target())
     assert (arguments, later) == ({"n": "${has(steps.look) ? 1 : 2}"}, ("n",))
+
+
+@pytest.mark.parametrize(("deep", "do"), [(CALL_DEPTH_MAX, "http.request"), (CALL_DEPTH_MAX + 1, "p/last")])
+def test_calls_are_followed_as_deep_as_a_run_follows_them(deep, do):
+    names = [f"p/r{number}" for number in range(1, deep)] + ["p/last"]
+    inner = [runbook(call("next", following), name=name) for name, following in itertools.pairwise(names)]
+    inner.append(runbook(act("push", {}), name="p/last"))
+    (line,) = lines(plan(call("next", names[0]), called=inner), target())
+    assert line[2] == do

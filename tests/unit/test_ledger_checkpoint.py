@@ -62,6 +62,14 @@ def test_a_checkpoint_has_the_lines_of_the_format():
     assert (raw[:4], len(raw)) == (KEY.identity(), 68)
 
 
+def test_a_note_is_read_up_to_its_bound(monkeypatch):
+    monkeypatch.setattr(note, "NOTE_CHARS_MAX", len(TEXT))
+    assert checkpoint.read(TEXT) == POINT
+    monkeypatch.setattr(note, "NOTE_CHARS_MAX", len(TEXT) - 1)
+    with pytest.raises(Malformed, match=f"has {len(TEXT)} characters, at most {len(TEXT) - 1} are read"):
+        checkpoint.read(TEXT)
+
+
 def test_a_checkpoint_reads_back():
     assert checkpoint.read(TEXT) == POINT
     assert checkpoint.verify(TEXT, [OTHER, KEY], ORIGIN) == POINT
