@@ -70,6 +70,9 @@ async def test_a_service_is_shown_as_its_instances_are_and_guards_go_on_to_see_t
             assert cart["because"] == ["component:default/pay"]
             shop = found["shop"]["condition"]
             assert (shop["is"], shop["why"]) == ("degraded", "0 of 4 healthy, 1 failing, 1 degraded, 2 unknown")
+            only = (await vera.get(f"{API}/services?condition=degraded")).json()["items"]
+            assert {each["name"] for each in only} == {"cart", "shop"}
+            assert (await vera.get(f"{API}/services?condition=odd")).status_code in {400, 422}
             one = (await vera.get(f"{API}/services/cart")).json()
             assert {each["ref"]: each["condition"]["is"] for each in one["needs"]}["component:default/pay"] == "failing"
             around = (await vera.get(f"{API}/neighbourhood/pay")).json()

@@ -15,7 +15,9 @@ from watchkeeper.adapters.player import ChildPlayer
 from watchkeeper.approve.people import Actor, Grant
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.player import Result
+from watchkeeper.engine.records import ChangeRecord, put
 from watchkeeper.engine.sessions import SESSION_MS
+from watchkeeper.ports import Commit
 from watchkeeper.surface.api.app import create_app
 from watchkeeper.surface.api.asgi import Front
 from watchkeeper.surface.api.hooks import Hooks
@@ -1226,6 +1228,19 @@ async def test_an_open_incident_stands_first_with_what_it_concerns():
         assert "Open incident" not in await found.see("/services?focus=component:default/web")
 
 
+async def test_a_deploy_of_a_service_stands_with_it():
+    async with browser(files=ESTATE) as found:
+        change = ChangeRecord(
+            id="chg_1", source="ci", kind="deploy", subject="web", service="component:default/web", environment="staging",
+            title="release 2026.11.23-1", url="", by="mira", at=found.node.clock.now(),
+        )  # fmt: skip
+        await found.node.engine.scribe.commit(Commit(at=change.at, puts=(put(change),)))
+        page = await found.see("/services?focus=web")
+        assert "release 2026.11.23-1" in page.partition("facts-of")[2]
+        assert "deploy by <bdi>mira</bdi>, under way" in page
+        assert "release 2026" not in await found.see("/services?focus=pay")
+
+
 async def test_coverage_is_a_matrix_that_opens_to_the_hops_that_lack_something():
     async with browser(files=ESTATE) as found:
         page = await found.see("/services")
@@ -1260,6 +1275,8 @@ async def test_a_list_is_filtered_by_how_things_are_and_keeps_its_address():
         assert "No service fits." in await found.see("/services?view=list&is=failing&q=web")
         for odd in ("page=0", "page=99", "page=x", "is=odd", "limited=maybe", "environment=nowhere"):
             await found.see(f"/services?view=list&{odd}")
+        for odd in ("web", "group:default/ops", "system:default/shop"):
+            assert odd.rpartition("/")[2].rpartition(":")[2] in await found.see(f"/services?focus={odd}")
         for odd in ("hops=99", "hops=x", "paint=odd", "fold=all", "show=1"):
             await found.see(f"/services?focus=component:default/web&{odd}")
         assert (await found.client.get("/services?focus=component:default/none")).status_code == 404

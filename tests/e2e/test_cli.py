@@ -719,11 +719,25 @@ def test_metrics_and_objectives_are_shown_with_age_class_and_why_they_are_unknow
         (("metrics", "nobody"), 1, "no entity 'nobody' in the active catalogue: wk catalog lists them"),
         (("metrics", "--window", "soon"), 2, "window: 'soon' is not a duration"),
         (("metrics", "--window", "91d"), 2, "window: 91d lies outside 1h to 90d"),
+        (("catalog", "--condition", "odd"), 2, "--condition: expected degraded, failing, healthy, unknown, got 'odd'"),
+        (("catalog", "nobody"), 1, "no entity 'nobody' in the active catalogue: wk catalog lists them"),
         (("slo", "nothing"), 1, "no SLO 'nothing' in the active configuration: wk slo lists them"),
     ):
         refused = wk(node.home, *words)
         assert refused.code == code, (words, refused.out, refused.err)
         assert said in refused.err, refused.err
+
+
+def test_the_catalogue_says_how_the_whole_is_and_what_it_is_made_of(node: Up) -> None:
+    found = wk(node.home, "catalog", "--json").json
+    assert {"condition", "limits"} <= found[0].keys()
+    of = {each["name"]: each["condition"]["is"] for each in found}
+    same = wk(node.home, "catalog", "--condition", of["web"], "--json").json
+    assert {each["name"] for each in same} == {name for name, level in of.items() if level == of["web"]}
+    one = wk(node.home, "catalog", "example")
+    assert one.code == 0, one.err
+    assert re.search(r"condition +\S+ (healthy|degraded|failing|unknown): \d+ of \d+ healthy", one.out), one.out
+    assert re.search(r"made of +.*web", one.out), one.out
 
 
 def test_the_node_elsewhere_wants_a_token(node: Up) -> None:

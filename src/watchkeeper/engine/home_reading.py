@@ -79,8 +79,8 @@ class HomeReader:
             "handbook": page(found, self._engine.world.configuration.rulebook),
         }
 
-    def services(self, kind: str = "", environment: str = "", refs: Sequence[str] = ()) -> Listed:
-        """Of the whole catalogue, or only those of `refs` that are in it."""
+    def services(self, kind: str = "", environment: str = "", refs: Sequence[str] = (), condition: str = "") -> Listed:
+        """Of the whole catalogue, or only those of `refs` that are in it; `condition`: only those that are so."""
         entities = self._engine.world.configuration.catalog.entities
         look = Look(self._engine, self._estate)
         among = [entities[ref] for ref in dict.fromkeys(refs) if ref in entities] if refs else entities.values()
@@ -91,7 +91,8 @@ class HomeReader:
             and (not kind or entity.kind.value.lower() == kind.lower())
             and (not environment or entity.environment == environment)
         ]
-        return Listed(items=tuple(found))
+        kept = [each for each in found if not condition or each["condition"]["is"] == condition]
+        return Listed(items=tuple(kept))
 
     def service(self, name: str) -> View | No:
         catalog = self._engine.world.configuration.catalog

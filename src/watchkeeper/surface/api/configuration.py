@@ -135,11 +135,12 @@ async def services(
     kind: Annotated[str, Query(max_length=40)] = "",
     environment: Annotated[str, Query(max_length=100)] = "",
     ref: Annotated[list[str] | None, Query(max_length=REFS_MAX)] = None,
+    condition: Annotated[str, Query(pattern="^(healthy|degraded|failing|unknown)?$")] = "",
 ) -> Response:
     """`ref`, again for each: only these, and of them those that are in the catalogue. `health` is what guards see of the
     thing itself, `condition` what people read of the whole with its parts and needs, `limits` what keeps automation off it.
     """
-    return answer(node.home.services(kind, environment, ref or ()))
+    return answer(node.home.services(kind, environment, ref or (), condition))
 
 
 @family.get(f"/services/{NAME}")

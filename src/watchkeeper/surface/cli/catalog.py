@@ -8,6 +8,7 @@ from watchkeeper.surface.cli.words import Column, as_json, at, bare, brief, last
 from watchkeeper.surface.client import NoNode, Problem, segment
 
 LISTED: int = 200
+CONDITIONS: Final = frozenset({"", "healthy", "degraded", "failing", "unknown"})
 # What keeps automation off an entity, in a word.
 LIMIT: Final = {
     "stop": "stopped",
@@ -19,7 +20,16 @@ LIMIT: Final = {
 }
 
 
-def catalog(ref: str = "", /, *, kind: str = "", environment: str = "", limit: int = LISTED, json: bool = False) -> int:
+def catalog(
+    ref: str = "",
+    /,
+    *,
+    kind: str = "",
+    environment: str = "",
+    condition: str = "",
+    limit: int = LISTED,
+    json: bool = False,
+) -> int:
     """What there is, who owns it, and how it is. With REF: one entity, what it needs and what needs it.
 
     Parameters
@@ -30,20 +40,27 @@ def catalog(ref: str = "", /, *, kind: str = "", environment: str = "", limit: i
         component, resource, api or system.
     environment
         Only of this environment.
+    condition
+        healthy, degraded, failing or unknown: of the whole, its parts and needs counted in.
     """
     if ref:
         return _entity(ref, json=json)
+    if condition not in CONDITIONS:
+        raise Ends(
+            Exit.USAGE, f"--condition: expected {', '.join(sorted(filter(None, CONDITIONS)))}, got {condition!r}"
+        )
+    asked = {"kind": kind, "environment": environment, "condition": condition}
     try:
-        found = here().client().get("/services", {"kind": kind, "environment": environment})["items"][:limit]
+        found = here().client().get("/services", asked)["items"][:limit]
     except NoNode:
-        found = _from_files(kind, environment)[:limit]
+        found = _from_files(kind, environment)[:limit] if condition in {"", "unknown"} else []
     if json:
         as_json(found)
         return Exit.DONE
     if not found:
         return nothing(
             "No entities",
-            {"kind": kind, "environment": environment},
+            asked,
             "They stand in catalog/*.yaml, in Backstage's format.",
         )
     table(

@@ -77,18 +77,18 @@ async def focused(visit: Visit, focus: str, ranks: Mapping[str, int]) -> dict[st
     paint = query.get("paint", "") if query.get("paint", "") in PAINTS else "health"
     fold = query.get("fold", "") == "systems"
     far = HOPS_FAR if hops == "all" else int(hops)
-    around, service, book, made, slos, stands, grants, open_ones = await visit.many(
+    service = await visit.api.get("services", focus)
+    focus = service["ref"]  # also when the address says only its name
+    around, book, made, slos, stands, grants, open_ones, changes = await visit.many(
         visit.api.get("neighbourhood", focus, hops=far, whole="true", rules="true" if paint == "autonomy" else "false"),
-        visit.api.get("services", focus),
         visit.api.get("rules"),
         visit.api.get("decisions", service=focus, limit=RUNS_SHOWN),
         visit.api.get("slos", service=focus),
         visit.api.get("autonomy", limit=CELLS_READ),
         visit.api.get("grants", state="open", limit=CELLS_READ),
         visit.api.get("incidents", state="open", limit=INCIDENTS_READ),
+        visit.api.get("changes", service=focus, limit=CHANGES_SHOWN),
     )
-    focus = around["focus"]
-    changed = (await visit.api.get("changes", service=focus, limit=CHANGES_SHOWN))["items"]
     concerned = {focus, *service["condition"]["of"]}
     cells, rules = stands["items"], {one["name"]: one for one in book["items"]}
     now = instant(visit.status["at"])
@@ -115,7 +115,7 @@ async def focused(visit: Visit, focus: str, ranks: Mapping[str, int]) -> dict[st
         "part_of": next((one["ref"] for one in around["nodes"] if focus in one["condition"]["of"]), ""),
         "parts": service["parts"][:PARTS_SHOWN],
         "incidents": [one for one in open_ones["items"] if one["entity"] in concerned],
-        "changed": changed,
+        "changed": changes["items"],
         "hold": f"/services/hold?focus={quote(focus, safe='')}",
         "rules": [standing(rules[name], service, cells, given) for name in service["rules"] if name in rules],
         "decided": made["items"],

@@ -105,6 +105,8 @@ if (window.EventSource) {
 
 // What is printed and looked at between two commits is no event: a page that follows it says how often to ask.
 setInterval(() => { if ($("[data-every]") && !document.hidden && !asking && !still()) refresh(); }, 2000);
+// How a thing is turns with a look of a probe, and with none: no event says so.
+setInterval(() => { if ($("[data-slow]") && !document.hidden && !asking && !still()) refresh(); }, 15000);
 
 // Countdowns step once a second, on the server's clock.
 let ahead = 0;
