@@ -199,8 +199,13 @@ def _difference(each: dict[str, Any]) -> None:
     who = short(each["decision"]) if each.get("decision") else "no decision"
     where = ", ".join(bare(target) for target in each["targets"]) or safe(each["name"])
     wrapped(
-        f"{at(each['at'])}  {who}  {safe(each['rule'])} on {where}: {mark(each['was'])} -> {mark(each['now'])}",
+        f"{at(each['at'])}  {who}  {safe(each['rule'])} on {where}: {_verdict(each['was'])} -> {_verdict(each['now'])}",
         "      ",
         first="  ",
     )
     wrapped(brief(each["why"]), "      ", first="      ")
+
+
+def _verdict(word: str) -> str:
+    """With its shape; that there would be no decision has none."""
+    return word if word == "none" else mark(word)
