@@ -131,6 +131,10 @@ class Console:
                 if refused.status == UNSIGNED:
                     return _to_door(request)
                 return _told(visit, refused)
+            except Exception as broken:  # the edge: whatever happens, a person reads a page
+                log.exception("a page failed", path=request.url.path)
+                why = f"{type(broken).__name__}; the log of this node has the whole of it. The other pages go on, and so does the node."
+                return _told(visit, Refused(500, "this page failed", why, {}))
 
         return handle
 
