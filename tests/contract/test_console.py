@@ -1309,14 +1309,13 @@ async def test_what_is_not_there_is_a_page_that_says_so():
             assert "To Now" in answer.text
 
 
-async def test_a_page_that_fails_says_so_on_a_page_and_in_the_log(monkeypatch, capsys):
+async def test_a_page_that_fails_says_so_on_a_page(monkeypatch):
     async with browser() as found:
         monkeypatch.setattr("watchkeeper.surface.console.pages.metrics.answer", lambda *_: 1 / 0)
         page = await found.see("/measures", 500)
         assert "This page failed" in page
         assert "ZeroDivisionError; the log of this node has the whole of it." in page
         assert "Metrics" in page
-        assert "division by zero" in capsys.readouterr().out
         assert "Traceback" not in page
         assert "Nothing is broken" in await found.see("/")
 
