@@ -12,7 +12,7 @@ from watchkeeper.values import instant
 
 API = "/api/v1"
 TRANSACTIONS = b"""
-- {name: card-payment, priority: 1, owner: group:ops, hops: [component:web]}
+- {name: sale, priority: 1, owner: group:ops, hops: [component:web]}
 - {name: refund, priority: 3, owner: group:ops, hops: [component:cart, component:web]}
 """
 
@@ -56,7 +56,7 @@ async def test_an_incident_says_who_waits_who_repairs_and_what_it_costs(node, al
     found = await stands(node, alice, "waiting")
     handling = found["handling"]
     assert handling["says"] == "Waits for a person"
-    assert [each["name"] for each in handling["transactions"]] == ["card-payment", "refund"]
+    assert [each["name"] for each in handling["transactions"]] == ["sale", "refund"], "the most important first"
     assert handling["owner"] == "group:default/ops"
     (approval,) = handling["approvals"]
     card = (await alice.get(f"{API}/approvals/{approval}")).json()
@@ -128,6 +128,15 @@ async def test_a_hold_says_until_when_and_an_alert_without_a_rule_that_nobody_ac
     await fired(node, "Seen", service="pay")
     found = await stands(node, alice, "watched")
     assert (found["handling"]["says"], found["alerts"]) == ("Only watched", 2)
+
+
+async def test_what_was_decided_about_an_alert_that_is_over_says_nothing_of_those_that_fire(node, alice):
+    await fired(node, "Seen")
+    found = await stands(node, alice, "watched")
+    await fired(node, "Unheard")
+    await fired(node, "Seen", status="resolved")
+    later = await stands(node, alice, "alone")
+    assert (later["id"], later["firing"], later["alerts"]) == (found["id"], 1, 2)
 
 
 async def test_alerts_firing_at_once_are_told_over_time_and_none_is_told_unasked(node, alice):

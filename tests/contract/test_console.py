@@ -560,6 +560,9 @@ async def test_cards_beyond_the_limit_of_a_team_are_counted_and_shown_when_asked
         assert "Automation is asking too much: 1 more card of" in page
         assert "other on" not in page
         assert "beyond the team's limit" in await found.see("/approvals?withheld=shown")
+        now = await found.see("/")
+        assert now.count('aria-label="Waits for a person"') == 1
+        assert 'href="/approvals">and 1 more ' in now
 
 
 async def test_a_viewer_sees_a_card_and_may_answer_none_of_it():

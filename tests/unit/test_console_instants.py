@@ -129,7 +129,8 @@ def test_what_is_in_force_now_vouches_for_sentences_that_rest_on_it():
 def test_without_a_record_no_time_is_believed_whatever_is_in_force():
     hold = {"id": "hld_1", "at": "2026-11-26T17:00:00Z", "until_at": "2026-11-26T19:30:00Z"}
     assert shown("Disk full until 19:30 UTC on web", {}, holds=[hold])[0] == "Disk full until 19:30 UTC on web"
-    assert shown("Disk full until 19:30 UTC on web", [], holds=[hold])[0] == "Disk full until 19:30 UTC on web"
+    dated = "Disk full until 26 Nov 2026, 19:30 UTC on web"
+    assert shown(dated, [], holds=[hold])[0] == dated
 
 
 def test_hostile_text_in_the_sentence_stays_escaped_and_marked():

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from watchkeeper.engine.handling import Stage
 from watchkeeper.surface.console import render, words
+from watchkeeper.surface.console.pages.incidents import folded
 from watchkeeper.surface.console.pages.now import answer
+from watchkeeper.surface.console.pages.now import folded as feed
 from watchkeeper.surface.console.visit import own
 
 NOW = "2026-03-29T02:30:00Z"
@@ -138,3 +140,40 @@ def test_every_stage_of_an_incident_has_a_shape_and_a_word_and_stands_in_the_ref
     assert set(words.STAGE) == set(Stage)
     text = (Path(__file__).parents[2] / "docs/reference/states.md").read_text()
     assert all(f"| `{each}` |" in text for each in Stage)
+
+
+def told(at, verdict="", target="web", reason="a deploy is under way"):
+    same = (verdict, "shop/down", reason, f"mend on {target}") if verdict else ()
+    return {"at": at, "same": same}
+
+
+def test_a_timeline_folds_what_was_decided_again_until_something_else_happens():
+    rows = folded(
+        [told(9, "hold"), told(8, "hold", "cart"), told(7, "hold"), told(6), told(5, "hold"), told(4, "hold"), told(3)]
+    )
+    assert [(row["at"], row["times"], row["since"]) for row in rows] == [
+        (9, 2, 7),
+        (8, 1, ""),
+        (6, 1, ""),
+        (5, 2, 4),
+        (3, 1, ""),
+    ]
+
+
+@pytest.mark.parametrize(("verdict", "rows"), [("hold", 1), ("ask", 1), ("act", 3)])
+def test_the_feed_folds_what_did_nothing_again(verdict, rows):
+    decided = [
+        {
+            "id": f"dec_{n}",
+            "at": n,
+            "verdict": verdict,
+            "rule": "shop/down",
+            "reason": "x",
+            "alert": "alr_1",
+            "targets": [],
+        }
+        for n in (3, 2, 1)
+    ]
+    found = feed([*decided, {**decided[0], "id": "dec_0", "reason": "another"}])
+    assert len(found) == rows + 1
+    assert (found[0]["id"], found[0]["times"], found[0]["since"]) == ("dec_3", 4 - rows, 1 if rows == 1 else "")
