@@ -77,9 +77,10 @@ async def decision(visit: Visit) -> Response:
 def guarded(number: int, finding: Mapping[str, Any]) -> dict[str, Any]:
     """A finding as its row: its number, its name in words, and the evidence in short."""
     short = [
-        f"{key.removesuffix('_ms').replace('_', ' ')} {words.span(value) if key.endswith('_ms') else _short(value)}"
+        f"{key.removesuffix('_ms').replace('_', ' ')} "
+        + (words.span(value) if key.endswith("_ms") else words.tidy(_short(value)))
         for key, value in finding["evidence"].items()
-        if key != "seen"
+        if key != "seen" and not (key == "until" and finding["until_at"])  # the sentence says it, in the reader's zone
     ]
     return {
         **finding,
