@@ -176,7 +176,9 @@ def test_resolved_after_the_last_effect_was_helped():
 
 
 def test_a_verification_before_any_effect_was_healed_by_itself():
-    assert drive(plan(verify())).run.healed_by_itself
+    assert drive(plan(verify("well"))).run.healed_by_itself
+    for seen in (Result.UNHEALTHY, Result.INCONCLUSIVE):
+        assert not drive(plan(verify("well")), World(sees={"well": seen})).run.healed_by_itself
 
 
 def test_a_read_under_way_is_awaited_before_a_run_lapses():
