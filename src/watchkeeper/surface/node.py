@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ from watchkeeper.home.settings import Settings
 from watchkeeper.surface.garbage import Garbage
 from watchkeeper.surface.listen import refusal, shown
 
+FILES_WANTED: Final = 8_192
 FAILED: Final = 4
 CANNOT: Final = 3
 USAGE: Final = 2
@@ -47,12 +49,24 @@ def main(line: Sequence[str] | None = None) -> int:
     given = _arguments(line)
     _logging()
     os.umask(0o077)
+    more_files()
     try:
         import uvloop
     except ImportError:  # a platform without it; the loop of the standard library does the same, slower
         return asyncio.run(_life(given))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_life(given))
+
+
+def more_files() -> int:
+    """As many open files as the connections and effects of a node may need, where the system lets us; how many it is now.
+    Many systems begin with 1,024, and then a new connection is not even told to come later.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 async def _life(given: argparse.Namespace) -> int:
