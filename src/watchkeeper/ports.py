@@ -73,6 +73,9 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "objective": (),
     "calendar": (),
     "played": (),
+    "rhythm": ("rule",),
+    "rhythms": (),
+    "unusual": ("rule", "service"),
     "answer": (),
 }
 

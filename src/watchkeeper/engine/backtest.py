@@ -11,7 +11,7 @@ is asked. Health is what alerts say; with `healthy`, whatever does not fire is t
 import asyncio
 import heapq
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -129,16 +129,6 @@ class _Episode(Struct):
     over: bool = False
 
 
-class _Noting(Judge):
-    """The judge itself; what it kept is noted too."""
-
-    note: Callable[[Judged], None]
-
-    def _keep(self, judged: Judged) -> None:
-        super()._keep(judged)
-        self.note(judged)
-
-
 class Backtest:
     def __init__(
         self,
@@ -160,8 +150,8 @@ class Backtest:
         self.correlation = Correlation()
         witnesses = self._witnesses = Witnesses(self.world)
         self.situations = Situations(self.world, witnesses=witnesses)
-        self._judge = _Noting(self._scribe, self.world, self.situations, self.correlation, witnesses, self, versions)
-        self._judge.note = self._note
+        self._judge = Judge(self._scribe, self.world, self.situations, self.correlation, witnesses, self, versions)
+        self._judge.kept = self._note
         self._pipeline = Pipeline(
             self._scribe,
             self.world,

@@ -49,6 +49,7 @@ from watchkeeper.engine.remapping import Remapping
 from watchkeeper.engine.reminders import Reminders
 from watchkeeper.engine.replay_tests import ReplayTests
 from watchkeeper.engine.restoring import held_since
+from watchkeeper.engine.rhythms import Rhythms
 from watchkeeper.engine.room import Room, RoomWatch
 from watchkeeper.engine.runner import Begun, Live, Runner
 from watchkeeper.engine.sayings import Sayings
@@ -153,6 +154,9 @@ class Engine:
         self.breakers = Breakers(self.scribe, self.world, self.notices, self.told, self.changed)
         self.standings = Standings(self.scribe, self.world, self.situations, self.notices, self.told, self.changed)
         self.objectives.spent = self.standings.spent
+        self.rhythms = Rhythms(self.scribe, self.world, self.measuring, self.standings, self.telling)
+        self.situations.rhythm = self.rhythms.of
+        self.judge.kept = lambda judged: self.rhythms.decided(judged.decision)
         self.moments = RunMoments(
             self.scribe,
             clock,
@@ -270,6 +274,7 @@ class Engine:
         self.watching.expect()
         await self.breakers.load()
         await self.measuring.load()
+        await self.rhythms.load(self.taken.all)
         if self.measuring.alive_before is not None:
             self._clock_guard.seen(self.measuring.alive_before)
         self._look_at_clock()
@@ -467,6 +472,7 @@ class Engine:
             await self._remapping.map_again()
         self.watching.configure()
         self.measuring.configured()
+        self.rhythms.configured()
         await self.lapsing.approvals()
         await self.pipeline.rejudge_all("the configuration changed")
 
@@ -493,6 +499,7 @@ class Engine:
             await self.reminders.look()
             await self.calendars.look()
             await self.standings.tick(self.clock.now())
+            await self.rhythms.tick(self.clock.now())
             if self.clock.monotonic_ms() - forgotten_ms > FORGET_EVERY_S * 1000:
                 forgotten_ms = self.clock.monotonic_ms()
                 self.pipeline.forget()

@@ -64,6 +64,7 @@ class Judge:
         self._concerns = Concerns(world, situations, correlation, witnesses, seats)
         self._admitting = Admitting(scribe, world, situations, self._words, seats)
         self.counts = self._admitting.counts
+        self.kept: Callable[[Judged], object] = lambda _: None  # told of each decision once it is durable
 
     async def alert(self, alert: Alert, now: Instant, *, because: str = "", asked_by: str = "") -> list[Judged]:
         """Every rule that concerns the alert, most important first; so a lower one finds its targets taken."""
@@ -232,6 +233,7 @@ class Judge:
 
     def _keep(self, judged: Judged) -> None:
         self._admitting.keep(judged)
+        self.kept(judged)
 
     async def _untargeted(
         self,

@@ -21,6 +21,7 @@ from watchkeeper.learn.brake import Brake
 from watchkeeper.learn.breaker import Circuit
 from watchkeeper.learn.failover import Failover
 from watchkeeper.learn.looks import Day
+from watchkeeper.learn.rhythm import Unusual
 from watchkeeper.learn.standing import Demotion, Standing
 from watchkeeper.ports import Put, Row
 from watchkeeper.signals.recorded import Silence
@@ -353,6 +354,25 @@ class Remembered(Struct, frozen=True, kw_only=True):
     at: Instant
 
 
+class RhythmRecord(Struct, frozen=True, kw_only=True):
+    """Calls of one rule for one service, by hours since 1970 (UTC): those of any, within what is compared with."""
+
+    id: str
+    rule: str
+    service: str
+    since_at: Instant
+    hours: dict[int, int]
+
+
+class RhythmsRecord(Struct, frozen=True, kw_only=True):
+    """How far calls are counted, since when each rule is in force, and the last window of each span that was looked at."""
+
+    id: str
+    counted_to: Instant
+    rules: dict[str, Instant] = {}
+    looked_at: dict[str, Instant] = {}
+
+
 def _open(is_open: bool) -> str:
     return "open" if is_open else "closed"
 
@@ -418,6 +438,9 @@ _KINDS: Final[dict[type[Struct], tuple[str, Callable[[Any], dict[str, str]]]]] =
     Day: ("looks", lambda x: {"entity": x.entity}),
     Failover: ("failover", lambda x: {"service": x.service}),
     NodeTimes: ("measured", lambda _: {}),
+    RhythmRecord: ("rhythm", lambda x: {"rule": x.rule}),
+    RhythmsRecord: ("rhythms", lambda _: {}),
+    Unusual: ("unusual", lambda x: {"rule": x.rule, "service": x.service}),
     Reading: ("objective", lambda _: {}),
     Note: ("note", lambda x: {"subject": x.subject}),
     ChangeRecord: (

@@ -5,7 +5,7 @@ looked up later, so what is stored beside the decision is all that it saw.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
@@ -29,6 +29,7 @@ from watchkeeper.guards.situation import (
     Freeze,
     Health,
     Hold,
+    Measured,
     Members,
     Need,
     Proposal,
@@ -52,6 +53,12 @@ COMPARED: Final = ("breaker:brake", "configuration", "epoch", "exclusion", "free
 ELSEWHERE: Final = "another run"  # has, or will have, the trial of a breaker that opened since this one was admitted
 
 
+class Rhythm(Protocol):
+    """`engine.rhythms.Rhythms.of`."""
+
+    def __call__(self, rule: str, targets: Iterable[Target], now: Instant, *, fresh: bool) -> Measured | None: ...
+
+
 class Situations:
     """Builds situations over one world. Caches what only the configuration decides, by its digest."""
 
@@ -60,6 +67,7 @@ class Situations:
     ) -> None:
         """Without `measured` nothing is: metrics are unknown, and a budget is only named."""
         self._world, self._measured, self._witnesses = world, measured, witnesses
+        self.rhythm: Rhythm | None = None  # how often rules are called for; None: nobody watches
         self._ladders = Ladders(world, self.bindings)
         self.ceilings = self._ladders.ceilings
         self._cached_for = ""
@@ -232,6 +240,11 @@ class Situations:
             broken_clause=broken_clause,
             answered=answered,
             budget=self._measured.budget(targets) if self._measured is not None else unmeasured(configuration, targets),
+            anomaly=self.rhythm(
+                proposal.rule, targets, now, fresh=world.decided(proposal.episode, proposal.rule) is None
+            )
+            if self.rhythm is not None
+            else None,
             frozen_until=windows.frozen_until,
             unread=windows.unread,
             local_allowed=all(_local(configuration, each.environment) for each in targets if each.production),

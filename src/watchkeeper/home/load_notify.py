@@ -43,6 +43,7 @@ KINDS: Final = (
     "calendar",
     "promoted",
     "demoted",
+    "anomaly",
 )
 _URL: Final = re.compile(r"https?://[^\s/@]+(?:/\S*)?")
 _MAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")

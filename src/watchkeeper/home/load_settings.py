@@ -4,7 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from watchkeeper.documents import Fields, Node, Problem, refuse_credentials, wrong
+from watchkeeper.home.anomaly import WEEKS_MAX, WEEKS_MIN, AnomalySettings, zone_of
 from watchkeeper.home.breakers import FAILURES_KEPT_MAX, BrakeSettings, BreakerSettings
 from watchkeeper.home.limits import Limits, LimitSettings
 from watchkeeper.home.load_metrics import load_metrics
@@ -63,6 +66,7 @@ def load_settings(documents: Sequence[Node], problems: list[Problem]) -> Setting
         coverage=_coverage(fields),
         breakers=_breakers(fields),
         metrics=load_metrics(fields),
+        anomaly=_anomaly(fields),
     )
     fields.done()
     return settings
@@ -287,6 +291,26 @@ def _coverage(fields: Fields) -> Coverage:
     within_ms = child.duration("proven_within", default=Coverage().proven_within_ms, least=86_400_000, most=KEPT_MAX_MS)
     child.done()
     return Coverage(proven_within_ms=within_ms)
+
+
+def _anomaly(fields: Fields) -> AnomalySettings:
+    child = fields.child("anomaly")
+    if child is None:
+        return AnomalySettings()
+    usual = AnomalySettings()
+    found = AnomalySettings(
+        watch=child.boolean("watch", default=usual.watch),
+        false_alarm_every_ms=child.duration(
+            "false_alarm_every", default=usual.false_alarm_every_ms, least=86_400_000, most=KEPT_MAX_MS
+        ),
+        weeks=child.integer("weeks", default=usual.weeks, least=WEEKS_MIN, most=WEEKS_MAX),
+        zone=child.text("zone", default=usual.zone),
+    )
+    if zone_of(found.zone) is None:
+        child.wrong("zone", f"no time zone is called {found.zone!r}: write one such as Europe/Berlin")
+        found = replace(found, zone=usual.zone)
+    child.done()
+    return found
 
 
 def _size(fields: Fields, name: str, default: int) -> int:

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from watchkeeper.home.anomaly import WEEKS_MAX, WEEKS_MIN
 from watchkeeper.home.load_metrics import KNOWN
 from watchkeeper.home.load_notify import KINDS
 from watchkeeper.home.metrics import Response
@@ -52,6 +53,14 @@ def settings() -> Schema:
                         ),
                         _COUNT,
                     ),
+                }
+            ),
+            "anomaly": _mapping(
+                {
+                    "watch": _FLAG,
+                    "false_alarm_every": _DURATION,
+                    "weeks": {"type": "integer", "minimum": WEEKS_MIN, "maximum": WEEKS_MAX},
+                    "zone": _TEXT,
                 }
             ),
             "coverage": _mapping({"proven_within": _DURATION}),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from watchkeeper.home.anomaly import AnomalySettings
 from watchkeeper.home.breakers import BreakerSettings
 from watchkeeper.home.limits import Limits
 from watchkeeper.home.metrics import MetricSettings
@@ -265,6 +266,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     coverage: Coverage = Coverage()
     breakers: BreakerSettings = BreakerSettings()
     metrics: MetricSettings = MetricSettings()
+    anomaly: AnomalySettings = AnomalySettings()
 
     def source(self, name: str) -> SourceSettings | None:
         return self.sources.get(name)

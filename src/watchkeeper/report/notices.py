@@ -44,6 +44,7 @@ class NoticeKind(StrEnum):
     CALENDAR = "calendar"
     PROMOTED = "promoted"
     DEMOTED = "demoted"
+    ANOMALY = "anomaly"
 
 
 class Notice(Struct, frozen=True, kw_only=True):
