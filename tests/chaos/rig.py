@@ -227,8 +227,16 @@ class Rig:
             assert isinstance(second, Grant), second
 
     async def fire(
-        self, alert: str, service: str, *, status: str = "firing", number: int = 0, severity: str = "critical"
+        self,
+        alert: str,
+        service: str,
+        *,
+        status: str = "firing",
+        number: int = 0,
+        severity: str = "critical",
+        shard: str = "",
     ) -> None:
+        """`number` tells episodes of one alert apart, `shard` alerts of one name."""
         assert self.engine is not None
         starts = START - timedelta(seconds=30) + timedelta(minutes=number)
         ends = self.clock.now().isoformat().replace("+00:00", "Z") if status == "resolved" else "0001-01-01T00:00:00Z"
@@ -246,12 +254,13 @@ class Rig:
                 "alerts": [
                     {
                         "status": status,
-                        "labels": {"alertname": alert, "service": service, "severity": severity},
+                        "labels": {"alertname": alert, "service": service, "severity": severity}
+                        | ({"shard": shard} if shard else {}),
                         "annotations": {},
                         "startsAt": starts.isoformat().replace("+00:00", "Z"),
                         "endsAt": ends,
                         "generatorURL": "",
-                        "fingerprint": hashlib.sha256(f"{alert} {service}".encode()).hexdigest()[:16],
+                        "fingerprint": hashlib.sha256(f"{alert} {service}{shard}".encode()).hexdigest()[:16],
                     }
                 ],
             }

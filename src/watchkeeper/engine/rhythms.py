@@ -360,8 +360,11 @@ class Rhythms:
             for hour in [hour for hour in series.hours if hour < oldest]:
                 del series.hours[hour]
         self._node = self._stored = replace(self._node, counted_to=now)
-        puts = (put(self._node), *(put(series.record) for series in found))
-        await self._scribe.commit(Commit(at=now, puts=puts, drops=tuple(Drop(kind="rhythm", id=name) for name in gone)))
+        records = [series.record for series in found]
+        back = {each.id for each in records}  # forgotten, and called for again since: a drop would win over its put
+        drops = tuple(Drop(kind="rhythm", id=name) for name in gone if name not in back)
+        puts = (put(self._node), *(put(each) for each in records))
+        await self._scribe.commit(Commit(at=now, puts=puts, drops=drops))
 
     # Hours.
 
