@@ -127,7 +127,7 @@ def test_a_day_without_a_call_is_told_once_it_is_over_and_only_where_there_shoul
         assert stage.subjects("anomaly") == ["shop/down is called for unusually seldom"]
         (notice,) = [each for each in stage.told.notices if each.kind.value == "anomaly"]
         assert notice.text.startswith(
-            "It was called for never on web on Monday 2 March (UTC); usual are 20.0 then, by 6 weeks"
+            "It was never called for on web on Monday 2 March (UTC); usual are 20.0 then, by 6 weeks"
         )
         assert "a source may be silent" in notice.text
         await stage.crash()

@@ -238,3 +238,14 @@ def test_an_operator_reads_traffic_and_trends(wk) -> None:
     assert len(json.loads(wk("trend", "--days", "5", "--json")[1])["items"]) == 5
     code, _, error = wk("trend", "nothing")
     assert (code, "no entity 'nothing'" in error) == (Exit.NO, True)
+
+
+def test_an_operator_reads_how_often_rules_are_called_for(wk) -> None:
+    code, said, _ = wk("rhythm")
+    assert code == Exit.DONE
+    assert "learning, 0 of 4 weeks" in said
+    found, *_ = json.loads(wk("rhythm", "--json")[1])
+    assert wk("rhythm", found["rule"], "--service", found["service"])[0] == Exit.DONE
+    assert wk("rhythm", "no/rule")[:2] == (Exit.DONE, "Nothing was called for yet with rule no/rule.\n")
+    code, said, _ = wk("anomalies")
+    assert (code, "Nothing was unusual" in said) == (Exit.DONE, True)

@@ -39,10 +39,10 @@ def mean_text(mean_milli: int) -> str:
 def why_of(found: Unusual, service: str, zone: str) -> str:
     """One sentence, to stand in a notice, a demotion and a finding."""
     times = "once" if found.calls == 1 else f"{found.calls:,} times"
-    calls = "never" if found.calls == 0 else times
+    calls = f"called for {times}" if found.calls else "never called for"
     bound = f"more than {found.bound:,}" if found.kind is Kind.SURGE else f"{found.bound:,} or fewer"
     return (
-        f"It was called for {calls} on {service} {when_text(found, zone)}; usual are {mean_text(found.mean_milli)} then, "
+        f"It was {calls} on {service} {when_text(found, zone)}; usual are {mean_text(found.mean_milli)} then, "
         f"by {found.weeks} weeks, and {bound} are unusual"
     )
 

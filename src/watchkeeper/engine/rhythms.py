@@ -62,7 +62,7 @@ All = Callable[..., AsyncIterator[Any]]
 Answer = Usual | Learning
 
 
-class _Series:
+class Series:
     """`hours` are UTC's, as they are stored; `wall` the same calls by the clock on the wall. `kept`: answers by span, each
     for the window that begins at an hour, and under what it was worked out.
     """
@@ -92,7 +92,7 @@ class Rhythms:
     ) -> None:
         self._scribe, self._world, self._measuring = scribe, world, measuring
         self._standings, self._telling = standings, telling
-        self._series: OrderedDict[tuple[str, str], _Series] = OrderedDict()  # the last that was called for at the end
+        self._series: OrderedDict[tuple[str, str], Series] = OrderedDict()  # the last that was called for at the end
         self._changed: set[tuple[str, str]] = set()
         self._gone: list[str] = []
         self._fresh: OrderedDict[str, Unusual] = OrderedDict()  # seen, and not stored yet
@@ -130,12 +130,12 @@ class Rhythms:
                     found.append((calls - answer.limit, measured))
         return max(found, key=lambda pair: pair[0])[1] if found else None
 
-    def series(self, rule: str = "", service: str = "") -> tuple[_Series, ...]:
+    def series(self, rule: str = "", service: str = "") -> tuple[Series, ...]:
         """By rule and service."""
         found = (each for each in self._series.values() if rule in {"", each.rule} and service in {"", each.service})
         return tuple(sorted(found, key=lambda each: (each.rule, each.service)))
 
-    def usual(self, series: _Series, span: Span, now: Instant, back: int = 0) -> Answer:
+    def usual(self, series: Series, span: Span, now: Instant, back: int = 0) -> Answer:
         """In the window that `now` lies in, or the one so many before it. Worked out once a window."""
         start = window(self.hour(now), span) - back * HOURS[span]
         key = (start, self._world.configuration.digest, self._policy().series)
@@ -147,7 +147,7 @@ class Rhythms:
             series.kept[span] = (key, found)
         return found
 
-    def calls(self, series: _Series, span: Span, now: Instant, back: int = 0) -> int:
+    def calls(self, series: Series, span: Span, now: Instant, back: int = 0) -> int:
         start = window(self.hour(now), span) - back * HOURS[span]
         return sum(series.wall.get(hour, 0) for hour in range(start, start + HOURS[span]))
 
@@ -170,11 +170,11 @@ class Rhythms:
             if self.settings.watch:
                 self._surge(series, decision.at)
 
-    def _count(self, rule: str, service: str, at: Instant) -> _Series:
+    def _count(self, rule: str, service: str, at: Instant) -> Series:
         key = (rule, service)
         series = self._series.get(key)
         if series is None:
-            series = self._series[key] = _Series(rule, service, self._node.rules[rule])
+            series = self._series[key] = Series(rule, service, self._node.rules[rule])
             if len(self._series) > SERIES_MAX:
                 _, gone = self._series.popitem(last=False)
                 self._changed.discard((gone.rule, gone.service))
@@ -187,7 +187,7 @@ class Rhythms:
         self._changed.add(key)
         return series
 
-    def _surge(self, series: _Series, at: Instant) -> None:
+    def _surge(self, series: Series, at: Instant) -> None:
         for span in SURGES:
             answer = self.usual(series, span, at)
             calls = self.calls(series, span, at)
@@ -195,10 +195,10 @@ class Rhythms:
                 self._note(series, Kind.SURGE, span, at, calls, answer)
 
     def _note(
-        self, series: _Series, kind: Kind, span: Span, at: Instant, calls: int, answer: Usual, back: int = 0
+        self, series: Series, kind: Kind, span: Span, at: Instant, calls: int, answer: Usual, back: int = 0
     ) -> None:
         start = window(self.hour(at), span) - back * HOURS[span]
-        from_at = self._instant(start)
+        from_at = self.instant(start)
         rule = self._world.configuration.rulebook.rules.get(series.rule)
         found = Unusual(
             id=id_from("unu", EPOCH, series.rule, series.service, kind.value, span.value, str(start)),
@@ -207,7 +207,7 @@ class Rhythms:
             kind=kind,
             span=span,
             from_at=from_at,
-            until_at=self._instant(start + HOURS[span]),
+            until_at=self.instant(start + HOURS[span]),
             calls=calls,
             mean_milli=answer.mean_milli,
             bound=answer.limit if kind is Kind.SURGE else answer.floor or 0,
@@ -248,7 +248,7 @@ class Rhythms:
     def _silences(self, now: Instant) -> None:
         """Of windows that have ended since the last look."""
         for span in SILENCES:
-            ended = self._instant(window(self.hour(now), span))
+            ended = self.instant(window(self.hour(now), span))
             before = self._node.looked_at.get(span.value)
             if before is not None and before >= ended:
                 continue
@@ -301,7 +301,7 @@ class Rhythms:
             self._node = self._stored = read(row, RhythmsRecord)
         records = [record async for record in every(RhythmRecord, {})]
         for record in sorted(records, key=lambda each: max(each.hours, default=0)):
-            self._series[record.rule, record.service] = _Series(
+            self._series[record.rule, record.service] = Series(
                 record.rule, record.service, record.since_at, record.hours
             )
         self.configured()
@@ -374,10 +374,10 @@ class Rhythms:
         series = 1 << max(0, len(self._series) - 1).bit_length()
         return Policy(every_ms=settings.false_alarm_every_ms, weeks=settings.weeks, series=series)
 
-    def _calls(self, series: _Series, start: int) -> Calls:
+    def _calls(self, series: Series, start: int) -> Calls:
         """As the wall's clock counts them, for a window that begins then."""
         since = self.hour(after_ms(series.since_at, HOUR_MS - 1))
-        oldest = self._instant(start - self.settings.weeks * WEEK_HOURS)
+        oldest = self.instant(start - self.settings.weeks * WEEK_HOURS)
         return Calls(
             hours=series.wall,
             since=since,
@@ -402,7 +402,7 @@ class Rhythms:
         offset = datetime.fromtimestamp(hour * 3600, UTC).astimezone(self._zone).utcoffset()
         return hour if offset is None else hour + int(offset.total_seconds() // 3600)
 
-    def _instant(self, hour: int) -> Instant:
+    def instant(self, hour: int) -> Instant:
         """When an hour on the wall begins: the first time, where it comes twice."""
         wall = datetime.fromtimestamp(hour * 3600, UTC).replace(tzinfo=self._zone)
         return wall.astimezone(UTC)

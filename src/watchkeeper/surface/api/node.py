@@ -23,6 +23,7 @@ from watchkeeper.engine.metric_reading import MetricReader
 from watchkeeper.engine.reading import Reader
 from watchkeeper.engine.register_reading import RegisterReader
 from watchkeeper.engine.replaying import Replayer
+from watchkeeper.engine.rhythm_reading import RhythmReader
 from watchkeeper.engine.source_reading import SourceReader
 from watchkeeper.engine.standing_reading import StandingReader
 from watchkeeper.engine.store_reading import StoreReader
@@ -78,6 +79,7 @@ class Node:
         self.timed = TimingReader(engine)
         self.trends = Trends(engine)
         self.standing = StandingReader(engine)
+        self.rhythms = RhythmReader(engine)
         self.leaser = leaser or engine.leaser
         self.closing = asyncio.Event()
         self.version = __version__

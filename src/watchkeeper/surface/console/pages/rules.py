@@ -6,10 +6,13 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from watchkeeper.surface.console.draw.week import week
 from watchkeeper.surface.console.visit import Visit
 
 DECISIONS_SHOWN: Final = 20
 CELLS_SHOWN: Final = 50
+RHYTHMS_SHOWN: Final = 20
+UNUSUAL_SHOWN: Final = 10
 
 
 async def rules(visit: Visit) -> Response:
@@ -41,12 +44,14 @@ def counted(items: Sequence[Mapping[str, Any]], by: str, name: str) -> dict[str,
 
 async def rule(visit: Visit) -> Response:
     name = visit.part["name"]
-    found, decided, grants, cells, played = await visit.many(
+    found, decided, grants, cells, played, rhythms, unusual = await visit.many(
         visit.api.get("rules", name),
         visit.api.get("decisions", rule=name, limit=DECISIONS_SHOWN),
         visit.api.get("grants", rule=name, state="open"),
         visit.api.get("autonomy", rule=name, limit=CELLS_SHOWN),
         visit.api.get("scenarios", rule=name),
+        visit.api.get("rhythms", rule=name, limit=RHYTHMS_SHOWN),
+        visit.api.get("anomalies", rule=name, limit=UNUSUAL_SHOWN),
     )
     return visit.page(
         "rule.html",
@@ -58,6 +63,8 @@ async def rule(visit: Visit) -> Response:
         decided=decided["items"],
         grants=grants["items"],
         cells=cells["items"],
+        rhythms=[{**one, "drawing": week(one)} for one in rhythms["items"]],
+        unusual=unusual["items"],
         match=", ".join(f"{key} = {' or '.join(values)}" for key, values in found["match"].items()),
         within={key: value for key, value in found["target"]["within"].items() if value},
     )
