@@ -3,8 +3,12 @@
 import re
 from pathlib import Path
 
+from msgspec.structs import replace
+
 import watchkeeper
 from served import CATALOG, HOME, alerts, served
+from watchkeeper.learn.breaker import fresh
+from watchkeeper.values import after_ms
 
 API = "/api/v1"
 INSTANCES = "".join(
@@ -99,6 +103,23 @@ async def test_what_keeps_automation_off_a_thing_is_said_with_it():
             assert [each["kind"] for each in found["web"]["limits"]] == ["exclusion", "freeze"]
             assert (await alice.post(f"{API}/stops", json={"reason": "smoke"})).status_code in {200, 201}
             assert (await listed(alice))["cart"]["limits"][0]["kind"] == "stop"
+
+
+async def test_an_open_breaker_and_a_run_are_said_where_they_are_and_a_closed_one_is_not():
+    async with served(FILES) as node:
+        await node.person("vera", "viewer")
+        at = node.clock.now()
+        for domain, state in (("cart", "open"), ("web", "closed")):
+            circuit = fresh("http.request", f"component:default/{domain}", "shop@1", "", at)
+            node.engine.world.keep_circuit(replace(circuit, state=state, until_at=after_ms(at, 60_000)))
+        node.engine.world.busy["resource:default/pay-2"] = "run_1"
+        async with node.client(node.tokens["vera"]) as vera:
+            found = await listed(vera)
+            (open_one,) = found["cart"]["limits"]
+            assert open_one["why"] == "http.request kept failing here: its breaker is open."
+            assert open_one["id"]
+            assert [each["kind"] for each in found["web"]["limits"]] == ["exclusion"]
+            assert (found["pay"]["run"], found["pay-2"]["run"], found["pay-1"]["run"]) == ("run_1", "run_1", "")
 
 
 def test_no_decision_reads_what_is_only_for_people():

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from watchkeeper.surface.console.draw import graph
-from watchkeeper.surface.console.pages import estate, neighbours
+from watchkeeper.surface.console.pages import estate, neighbours, services
 
 AT = "2026-03-02T09:00:00Z"
 LATER = "2026-03-02T11:30:00Z"
@@ -170,6 +170,22 @@ def test_a_limit_of_everything_is_said_once_and_one_of_a_single_thing_is_its_own
     all_of_it = [thing(name, limits=[limit("freeze", "f"), limit("hold", name)]) for name in "ab"]
     assert list(neighbours.everywhere(all_of_it)) == ["f"]
     assert neighbours.everywhere(all_of_it[:1]) == {}
+
+
+@pytest.mark.parametrize(
+    ("grants", "ceiling", "level"),
+    [
+        ([], "auto", "observe"),
+        ([("suggest", ""), ("approve", "")], "auto", "approve"),
+        ([("auto", "")], "approve", "approve"),
+        ([("auto", "silver")], "auto", "observe"),
+        ([("auto", "gold")], "auto", "auto"),
+    ],
+)
+def test_what_was_granted_here_is_never_above_the_ceiling(grants, ceiling, level):
+    given = [{"rule": "r", "level": each, "tier": tier, "environment": "", "region": ""} for each, tier in grants]
+    other = [{"rule": "other", "level": "auto", "tier": "", "environment": "", "region": ""}]
+    assert services.granted(given + other, {"name": "r", "ceiling": ceiling}, thing("a")) == level
 
 
 def picture(**more):
