@@ -222,6 +222,28 @@ async def test_the_cookie_is_kept_from_scripts_and_other_sites_and_ends_with_its
         assert (await found.client.get("/")).headers["location"] == "/sign-in"
 
 
+@pytest.mark.parametrize(("proto", "secure"), [("https", True), ("https, http", True), ("http", False), ("", False)])
+async def test_behind_a_proxy_that_speaks_tls_the_cookie_is_for_tls_alone(proto, secure):
+    async with browser() as found:
+        answer = await found.client.post(
+            "/sign-in", data={"token": found.node.tokens["ana"]}, headers={"X-Forwarded-Proto": proto}
+        )
+        assert ("secure" in answer.headers["set-cookie"].lower().split("; ")) is secure
+
+
+async def test_one_token_takes_not_all_places_of_sessions(monkeypatch):
+    monkeypatch.setattr("watchkeeper.engine.sessions.SESSIONS_OF_ONE_MAX", 2)
+    async with browser() as found:
+        sessions, now = found.node.engine.sessions, found.node.clock.now
+        other = await found.node.person("ben", "viewer")
+        begun = [await sessions.begin(found.node.tokens["ana"]) for _ in range(3)]
+        kept = await sessions.begin(other)
+        texts = [each[1] for each in (*begun, kept)]
+        assert [sessions.actor(text, now()) is not None for text in texts] == [False, True, True, True]
+        stored = {row.id for row in (await found.node.store.find("session")).items}
+        assert stored == {text.partition(".")[0] for text in texts[1:]}
+
+
 async def test_a_person_whom_something_else_vouched_for_is_signed_in_without_a_token_and_out_with_their_identity():
     """What an identity provider needs: the session stands for the person, with the roles that they have at each request."""
     async with browser() as found:

@@ -1,5 +1,6 @@
 """What an operator types and reads, against a real node in a temporary home."""
 
+import getpass
 import json
 import os
 import pty
@@ -212,6 +213,8 @@ def node(tmp_path_factory: pytest.TempPathFactory, target: int) -> Iterator[Up]:
     assert refused.code == 1
     assert "may not stop" in refused.err
     me = wk(home, "identity", "add", "--me")
+    again = wk(home, "identity", "add", "--me")
+    assert (again.code, "is known already: 'wk whoami'" in again.out) == (0, True)
     assert me.code == 0, me.err
     yield up
     assert up.end() == 0
@@ -586,6 +589,13 @@ def test_tokens_and_secrets_never_stand_in_a_command_line(node: Up) -> None:
     listed = wk(home, "token")
     assert made.out.strip().split("_")[2] not in listed.out
     assert wk(home, "token", "create", "--name", "whose").code == 2
+    nothing = wk(home, "token", "create", "--identity", f"local:{getpass.getuser()}", "--name", "of-no-use")
+    assert (nothing.code, "say what it may do" in nothing.err) == (2, True)
+    mine = wk(
+        home, "token", "create", "--identity", f"local:{getpass.getuser()}", "--name", "of-use", "--role", "viewer"
+    )
+    assert f"local:{getpass.getuser()}" in next(line for line in wk(home, "token").out.splitlines() if "of-use" in line)
+    assert wk(home, "token", "revoke", mine.out.split("_")[1], "--reason", "done").code == 0
     assert wk(home, "token", "revoke", made.out.split("_")[1], "--reason", "done").code == 0
     assert wk(home, "secret", "put", "chat", given="s3cret\n").code == 0
     assert wk(home, "secret", "put", "chat", "s3cret").code == 2

@@ -22,6 +22,9 @@ from watchkeeper.values import Instant, after_ms
 
 SESSION_MS: Final = 43_200_000  # twelve hours: a shift and its hand-over
 SESSIONS_MAX: Final = 2_000
+SESSIONS_OF_ONE_MAX: Final = (
+    50  # of one token, or of one person: the oldest makes room, so that nobody takes all places
+)
 TEXT_CHARS_MAX: Final = 200
 
 
@@ -64,6 +67,8 @@ class Sessions:
         await self._forget(now)
         if len(self._live) >= SESSIONS_MAX:
             return denied(f"{SESSIONS_MAX} sessions is the bound of one node: sign out somewhere, or wait")
+        theirs = [each for each in self._live.values() if (each.token, each.identity) == (token, identity)]
+        oldest = min(theirs, key=lambda each: each.at) if len(theirs) >= SESSIONS_OF_ONE_MAX else None
         name = self._scribe.secret(12).hex()
         text = f"{name}.{secrets.token_urlsafe(32)}"
         found = Session(
@@ -76,9 +81,12 @@ class Sessions:
             identity=identity,
             way=way,
         )
-        outcome = await self._scribe.commit(Commit(at=now, puts=(put(found, identity=name, expect=0),)))
+        drops = (Drop(kind="session", id=oldest.id),) if oldest is not None else ()
+        outcome = await self._scribe.commit(Commit(at=now, puts=(put(found, identity=name, expect=0),), drops=drops))
         assert isinstance(outcome, Committed)
         self._live[name] = found
+        if oldest is not None:
+            self._live.pop(oldest.id, None)
         return found, text
 
     def actor(self, text: str, now: Instant) -> Actor | None:

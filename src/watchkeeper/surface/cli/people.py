@@ -1,11 +1,13 @@
 """Who may come in, and with which tokens."""
 
-from typing import Any
+from typing import Any, Final
 
 from watchkeeper.surface.cli.look import LISTED, more
 from watchkeeper.surface.cli.place import Ends, Exit, bootstrap_token, here, known_user, user
 from watchkeeper.surface.cli.words import Column, as_json, at, pairs, safe, say, table, tell, wrapped
 from watchkeeper.surface.client import Problem, segment
+
+NAMES_LOOKED_AT: Final = 10_000  # identities whose names stand beside their tokens: as many as a node has
 
 
 def whoami(*, json: bool = False) -> int:
@@ -108,7 +110,13 @@ def identity_add(
     }
     if not body["roles"]:
         raise Ends(Exit.USAGE, "say what it may do: --role viewer, operator, approver or admin")
-    found = _add_me(body) if me else here().client().post("/identities", body)
+    try:
+        found = _add_me(body) if me else here().client().post("/identities", body)
+    except Problem as said:
+        if not me or said.status != 409:
+            raise
+        wrapped(f"{safe(body['name'])} is known already: 'wk whoami' says what you may do.")
+        return Exit.DONE
     if json:
         as_json(found)
         return Exit.DONE
@@ -152,13 +160,15 @@ def identity_remove(name: str, /, *, reason: str = "", json: bool = False) -> in
 
 def tokens(*, limit: int = LISTED, json: bool = False) -> int:
     """Live tokens. Their text is stored nowhere."""
-    found = list(here().client().items("/tokens", limit=limit))
+    client = here().client()
+    found = list(client.items("/tokens", limit=limit))
     if json:
         as_json(found)
         return Exit.DONE
     if not found:
         wrapped("No tokens. Make one with: wk token create --identity NAME --role viewer, or --source NAME for a hook.")
         return Exit.DONE
+    names = {each["id"]: each["name"] for each in client.items("/identities", limit=NAMES_LOOKED_AT)}
     table(
         (
             Column(name="token"),
@@ -176,7 +186,7 @@ def tokens(*, limit: int = LISTED, json: bool = False) -> int:
                 if each.get("source")
                 else "bootstrap"
                 if each.get("bootstrap")
-                else each["identity"],
+                else names.get(each["identity"], each["identity"]),
                 ", ".join(each["roles"]),
                 at(each.get("expires_at")) or "never",
                 each["by"],

@@ -159,7 +159,7 @@ class Console:
             max_age=SESSION_MS // 1_000,
             path="/",
             httponly=True,
-            secure=request.url.scheme == "https",
+            secure=_encrypted(request),
             samesite="lax",
         )
         log.info("signed in", name=begun[0].name, session=begun[0].id)
@@ -194,6 +194,11 @@ async def _own_form(visit: Visit) -> bool:
         return False
     given = await visit.fields()
     return hmac.compare_digest(given.get("word", "").encode(), form_word(visit.session).encode())
+
+
+def _encrypted(request: Request) -> bool:
+    """Whether the browser came over TLS, to us or to a proxy in front that says so."""
+    return "https" in {request.url.scheme, request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()}
 
 
 def _from_here(request: Request) -> bool:
