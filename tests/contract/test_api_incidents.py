@@ -143,6 +143,27 @@ async def test_what_was_decided_about_an_alert_that_is_over_says_nothing_of_thos
     assert (later["id"], later["firing"], later["alerts"]) == (found["id"], 1, 2)
 
 
+async def test_the_most_pressing_comes_first_by_its_transaction_whenever_it_opened(node, alice):
+    await fired(node, "Seen")
+    await stands(node, alice, "watched")
+    await fired(node, "Seen", "Unheard", service="pay")
+    await node.until(lambda: _count(alice, 2))
+
+    async def order(**query):
+        page = (await alice.get(f"{API}/incidents", params=query)).json()
+        return [each["entity"].rpartition("/")[2] for each in page["items"]], page["next"]
+
+    assert (await order(limit=2))[0] == ["pay", "web"], "the newest first"
+    assert await order(pressing="true") == (["web", "pay"], None)
+    assert await order(pressing="true", limit=1, handling="true") == (["web"], None)
+    refused = await alice.get(f"{API}/incidents", params={"pressing": "true", "after": "1"})
+    assert (refused.status_code, refused.json()["field"]) == (400, "after")
+
+
+async def _count(alice, count):
+    return len((await alice.get(f"{API}/incidents")).json()["items"]) == count
+
+
 async def test_alerts_firing_at_once_are_told_over_time_and_none_is_told_unasked(node, alice):
     await fired(node, "Down", "Seen")
     found = await stands(node, alice, "watched")

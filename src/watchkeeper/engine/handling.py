@@ -28,7 +28,7 @@ from watchkeeper.execute.state import Run
 from watchkeeper.execute.words import VERIFIED
 from watchkeeper.guards.situation import Health
 from watchkeeper.guards.words import count_of
-from watchkeeper.home.transaction import members_of
+from watchkeeper.home.transaction import UNRANKED, members_of
 from watchkeeper.learn.looks import spans
 from watchkeeper.packs.runbook import StepKind
 from watchkeeper.values import Instant, after_ms, ms_between
@@ -134,6 +134,16 @@ class Handlings:
         )
         held = _by_alert(world.waiting.values(), lambda each: each.alert)
         return tuple([await self._of(each, runs, asked, held) for each in incidents])
+
+    def pressing(self, incidents: Iterable[Incident]) -> list[Incident]:
+        """Those of the most important transaction first; in one transaction, and in none, the most severe, then the longest."""
+
+        def rank(incident: Incident) -> tuple[int, int, Instant, str]:
+            alerts = self._engine.correlation.members(incident.id)
+            touched = self.touched(dict.fromkeys((incident.entity, *(alert.entity for alert in alerts))))
+            return touched[0].priority if touched else UNRANKED, incident.priority, incident.began_at, incident.id
+
+        return sorted(incidents, key=rank)
 
     async def _of(
         self,

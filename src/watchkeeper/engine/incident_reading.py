@@ -37,6 +37,7 @@ CHANGES_BEFORE_MS: Final = 3_600_000  # a change of the hour before may be why
 CHANGES_SHOWN_MAX: Final = 100
 PARTS_MAX: Final = 10_000  # of each kind, in one trail; beyond it `complete` is false
 ALTERNATIVES_MAX: Final = 1_000  # ids in one question to the store
+RANKED_MAX: Final = 1_000  # incidents that are put in the order of the business at once
 
 Document = TypeVar("Document", bound=Struct)
 
@@ -84,16 +85,22 @@ class IncidentReader:
         self._handlings = Handlings(engine)
 
     async def incidents(
-        self, where: Mapping[str, str], *, after: str | None, limit: int, handling: bool = False
+        self, where: Mapping[str, str], *, after: str | None, limit: int, handling: bool = False, pressing: bool = False
     ) -> Listed:
-        """`handling`: with what is being done about each, and what of the business it touches."""
-        found = await self._reader.incidents(where, after=after, limit=limit)
-        if not handling:
+        """`handling`: with what is being done about each, and what of the business it touches. `pressing`: the most pressing
+        first, by the transactions they touch, of the newest RANKED_MAX; without a cursor.
+        """
+        found = await self._reader.incidents(where, after=after, limit=RANKED_MAX if pressing else limit)
+        if not handling and not pressing:
             return found
         rows = [msgspec.json.decode(each, type=Incident) for each in found.items]
+        if pressing:
+            rows = self._handlings.pressing(rows)[:limit]
+        if not handling:
+            return Listed(items=tuple(rows))
         handled = await self._handlings.of(rows)
         items = tuple({**msgspec.to_builtins(row), "handling": each} for row, each in zip(rows, handled, strict=True))
-        return Listed(items=items, next=found.next)
+        return Listed(items=items, next=None if pressing else found.next)
 
     async def incident(self, identity: str) -> View | No:
         parts = await self._parts(identity)

@@ -9,7 +9,7 @@ from watchkeeper.approve.roles import Verb
 from watchkeeper.correlate.alert import Alert
 from watchkeeper.correlate.incident import Incident
 from watchkeeper.decide.decision import Decision
-from watchkeeper.engine.answer import missing
+from watchkeeper.engine.answer import invalid, missing
 from watchkeeper.engine.decision_counts import Counts
 from watchkeeper.engine.incident_reading import Trail
 from watchkeeper.engine.incidents import Mark
@@ -77,14 +77,19 @@ async def incidents(
     entity: Filter = None,
     severity: Filter = None,
     handling: bool = False,
+    pressing: bool = False,
     after: After = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Response:
     """`handling=true`: with what is being done about each, the transactions it touches, who owns it, and how many alerts
-    fired at once, over time.
+    fired at once, over time. `pressing=true`: by the priority of the transactions, of the newest 1,000, and without a cursor.
     """
     wanted = where(state=state, entity=entity, severity=severity)
-    return answer(await node.incidents.incidents(wanted, after=after, limit=limit, handling=handling))
+    if pressing and after is not None:
+        return answer(invalid("after", "what is most pressing changes from look to look: it has no pages"))
+    return answer(
+        await node.incidents.incidents(wanted, after=after, limit=limit, handling=handling, pressing=pressing)
+    )
 
 
 @family.get("/incidents/{identity}", Incident)

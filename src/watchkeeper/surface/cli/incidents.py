@@ -28,7 +28,15 @@ from watchkeeper.surface.client import segment
 TIMELINE_SHOWN: Final = 40
 
 
-def incidents(*, state: str = "", entity: str = "", severity: str = "", limit: int = LISTED, json: bool = False) -> int:
+def incidents(
+    *,
+    state: str = "",
+    entity: str = "",
+    severity: str = "",
+    pressing: bool = False,
+    limit: int = LISTED,
+    json: bool = False,
+) -> int:
     """Incidents, newest first: what is being done about each, and which transactions it touches.
 
     Parameters
@@ -39,11 +47,14 @@ def incidents(*, state: str = "", entity: str = "", severity: str = "", limit: i
         An entity of the catalogue.
     severity
         critical, major, minor, warning or info.
+    pressing
+        The most pressing first, by the priority of the transactions that they touch.
     """
     one_of("state", state, ("open", "resolved"))
     one_of("severity", severity, SEVERITIES)
     asked = {"state": state, "entity": entity, "severity": severity}
-    found = list(here().client().items("/incidents", {**asked, "handling": "true"}, limit=limit))
+    more_of = {"handling": "true", **({"pressing": "true"} if pressing else {})}
+    found = list(here().client().items("/incidents", {**asked, **more_of}, limit=limit))
     if json:
         as_json(found)
         return Exit.DONE

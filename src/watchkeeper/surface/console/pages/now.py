@@ -20,13 +20,12 @@ ROWS_SHOWN: Final = 12  # of open incidents, by business priority; the others ar
 LIMITS_SHOWN: Final = 100
 NAME_CHARS_MAX: Final = 40  # of a thing in the heading
 NAMES_SHOWN: Final = 3  # in one clause of it
-UNRANKED: Final = 10  # behind every priority of a transaction
 
 
 async def now(visit: Visit) -> Response:
     verdict = visit.query.get("verdict", "")
     incidents, cards, decided, counted, runs, breakers, brakes, traffic, latency = await visit.many(
-        visit.api.get("incidents", state="open", handling="true", limit=INCIDENTS_READ),
+        visit.api.get("incidents", state="open", handling="true", pressing="true", limit=INCIDENTS_READ),
         visit.api.get("cards"),
         visit.api.get("decisions", verdict=verdict, window=WINDOW, limit=DECISIONS_SHOWN),
         visit.api.get("decisions", "counts", window=WINDOW),
@@ -38,7 +37,7 @@ async def now(visit: Visit) -> Response:
     )
     waiting = sorted((timed(one, visit.status["at"]) for one in cards["items"]), key=lambda one: one["left_ms"])
     shown = [one for one in waiting if not one["withheld"]][:CARDS_SHOWN]
-    found = sorted(incidents["items"], key=lambda one: (rank(one), one["priority"], one["began_at"]))
+    found = incidents["items"]
     return visit.page(
         "now.html",
         at="now",
@@ -75,12 +74,6 @@ def folded(decided: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         else:
             found[same if one["verdict"] in AGAIN else one["id"]] = {**one, "times": 1, "since": ""}
     return list(found.values())
-
-
-def rank(incident: Mapping[str, Any]) -> int:
-    """The priority of the most important transaction that it touches; what touches none comes last."""
-    touched = incident["handling"]["transactions"]
-    return int(touched[0]["priority"]) if touched else UNRANKED
 
 
 def quick(latency: Mapping[str, Any]) -> str:
