@@ -1,5 +1,6 @@
 """A node asks for the open files that its connections need, within what the system allows."""
 
+import resource
 import subprocess
 import sys
 
@@ -25,6 +26,9 @@ print(more_files())
     ],
 )
 def test_the_limit_is_raised_and_never_lowered(soft: int, hard: int, now: int) -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most != resource.RLIM_INFINITY and most < hard:
+        pytest.skip(f"this system allows {most} open files")
     words = [sys.executable, "-c", ASKING, str(soft), str(hard)]
     said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     assert int(said.stdout) == now
