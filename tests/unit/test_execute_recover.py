@@ -4,12 +4,13 @@ import pytest
 from execute_material import Call, Effect, World, at, do, drive, foreach, opened, plan, target
 
 from watchkeeper.execute import machine
-from watchkeeper.execute.attempt import INTERRUPTIONS_MAX
+from watchkeeper.execute.attempt import INTERRUPTIONS_MAX, settled
 from watchkeeper.execute.invariants import violations
 from watchkeeper.execute.plan import Treatment, treatment, undo_treatment
 from watchkeeper.execute.recover import recover
-from watchkeeper.execute.run import Done, Doubt, Intended, Perform, Probe, Sleep, Started, Status, StepDue
-from watchkeeper.packs.runbook import Undo
+from watchkeeper.execute.run import Done, Doubt, Intended, Perform, Probe, Sleep, Started, Status, StepDue, StepStatus
+from watchkeeper.execute.state import StepState
+from watchkeeper.packs.runbook import Retry, Undo
 
 KEYS, FENCES = ("idempotency-key",), ("fencing-token",)
 CHECK = Call(action="since")
@@ -154,3 +155,12 @@ def test_intents_survive_encoding():
     memory = drive(plan(do("a")))
     kinds = [type(event) for event in memory.events]
     assert kinds[1:5] == [Started, StepDue, Intended, Done]
+
+
+@pytest.mark.parametrize(
+    ("interruptions", "status"), [(INTERRUPTIONS_MAX - 1, StepStatus.DUE), (INTERRUPTIONS_MAX, StepStatus.FAILED)]
+)
+def test_a_step_that_kills_its_performer_is_not_sent_for_ever_though_each_time_nothing_happened(interruptions, status):
+    state = StepState(status=StepStatus.IN_DOUBT, attempts=interruptions + 1, interruptions=interruptions)
+    found = settled(state, "restart", at(), "it did not happen", {}, Retry(attempts_max=5), happened=False)
+    assert found.status is status
