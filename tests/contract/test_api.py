@@ -944,7 +944,7 @@ WHOLE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 @pytest.mark.parametrize("sent", [b"", b"GET /heal", WHOLE + b"GET /healthz HTTP/1.1\r\nHos"])
 async def test_a_connection_that_brings_no_whole_head_keeps_no_place(node, tmp_path, monkeypatch, sent):
-    monkeypatch.setattr("watchkeeper.surface.api.serve.HEAD_WITHIN_S", 0.2)
+    monkeypatch.setattr("watchkeeper.surface.api.serve.HEAD_WITHIN_S", 1.0)
     async with Listening(node, tmp_path) as listening:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(listening.url.rpartition(":")[2]))
         writer.write(sent)
@@ -954,7 +954,7 @@ async def test_a_connection_that_brings_no_whole_head_keeps_no_place(node, tmp_p
 
 
 async def test_empty_lines_after_an_answer_keep_no_place(node, tmp_path, monkeypatch):
-    monkeypatch.setattr("watchkeeper.surface.api.serve.HEAD_WITHIN_S", 0.2)
+    monkeypatch.setattr("watchkeeper.surface.api.serve.HEAD_WITHIN_S", 1.0)
     async with Listening(node, tmp_path) as listening:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(listening.url.rpartition(":")[2]))
         writer.write(WHOLE)
