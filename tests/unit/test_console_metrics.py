@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from watchkeeper.surface.console.pages.metrics import DAYS_LEAST, LINE_LEAST, looked_at, plotted, unlooked
+from watchkeeper.surface.console.pages.metrics import (
+    DAYS_LEAST,
+    LINE_LEAST,
+    begins,
+    least_up,
+    looked_at,
+    plotted,
+    unlooked,
+)
 from watchkeeper.surface.console.pages.sources import folded
 
 
@@ -70,3 +78,23 @@ def test_the_same_said_again_is_one_row_with_how_often_and_since_when() -> None:
 def test_a_signal_without_labels_has_its_row_too() -> None:
     beat = {"source": "cron", "kind": "beat", "name": "nightly", "received_at": "2026-11-26T12:00:00Z"}
     assert [(row["name"], row["where"], row["count"]) for row in folded([beat, beat])] == [("nightly", "", 2)]
+
+
+def test_the_table_begins_with_what_was_up_least_and_ends_with_what_nobody_measured():
+    def service(name, uptime):
+        return {"service": name, "metrics": [{"name": "metrics.uptime", "value": uptime}]}
+
+    found = sorted(
+        [service("c", None), service("a", 999_000), service("b", 10), service("d", 0), {"service": "e", "metrics": []}],
+        key=least_up,
+    )
+    assert [one["service"] for one in found] == ["d", "b", "a", "c", "e"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "first"),
+    [("", 0), ("100", 100), ("150", 100), ("199", 100), ("200", 200), ("250", 200), ("251", 0), ("300", 0)]
+    + [(text, 0) for text in ("-1", "x", "١٠٠", "9" * 30)],
+)
+def test_pages_of_services_begin_on_a_hundred(asked, first):
+    assert begins(asked, 251) == first

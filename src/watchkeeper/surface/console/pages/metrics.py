@@ -27,6 +27,7 @@ FIGURES: Final = {
     "failover": "Failover",
     "budget_left": "Budget left",
 }
+SERVICES_SHOWN: Final = 100  # on one page, those that were up least first
 DAYS_LEAST, STRETCHES_LEAST = 7, 12  # a node without a past is shown these, and not a month of "unknown"
 LINE_LEAST: Final = 3  # points with something measured, below which figures say more than a line
 LOOK: Final = {
@@ -73,6 +74,8 @@ async def metrics(visit: Visit) -> Response:
         visit.api.get("trend", days=days),
         visit.api.get("latency", window=pace),
     )
+    ranked = sorted(measured["items"], key=least_up)
+    start = begins(visit.query.get("from", ""), len(ranked))
     good = sum(tally["runs"].get(status, 0) for status in SUCCESS)
     bad = sum(tally["runs"].get(status, 0) for status in FAILURE)
     verdicts = {one["day"]: Counter(one["verdicts"]) for one in tally["days"]}
@@ -92,7 +95,10 @@ async def metrics(visit: Visit) -> Response:
         per_day=per_day,
         picture=decided(per_day),
         statuses=Counter(tally["runs"]),
-        services=[figured(one) for one in measured["items"]],
+        services=[figured(one) for one in ranked[start : start + SERVICES_SHOWN]],
+        services_of=len(ranked),
+        start=start,
+        step=SERVICES_SHOWN,
         strips=[stripped(one, trend["items"]) for one in trend["services"]],
         strips_of=trend["services_measured"],
         slos=slos["items"],
@@ -108,6 +114,18 @@ async def metrics(visit: Visit) -> Response:
         stages_from=stages_from,
         figures=FIGURES,
     )
+
+
+def least_up(service: Mapping[str, Any]) -> tuple[bool, float, str]:
+    """The order of the table: the worst uptime first, what nobody measured last."""
+    uptime = next((each["value"] for each in service["metrics"] if each["name"].endswith(".uptime")), None)
+    return uptime is None, uptime or 0.0, service["service"]
+
+
+def begins(asked: str, count: int) -> int:
+    """The first row of a page of SERVICES_SHOWN; the first page for what is no number, or beyond the end."""
+    first = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 9 else 0
+    return first // SERVICES_SHOWN * SERVICES_SHOWN if first < count else 0
 
 
 def unlooked(points: Sequence[Any], looked: Callable[[Any], bool], least: int) -> int:
