@@ -25,8 +25,8 @@ from watchkeeper.ports import WRITE_QUEUE_MAX, Commit, Committed, Refused
 BATCH_COMMITS_MAX: Final = 256
 BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
 QUEUE_BYTES_MAX: Final = 256 * 1024 * 1024
-CHECKPOINT_PAGES: Final = 250  # of 4 KiB, when nobody waits
-CHECKPOINT_PAGES_MAX: Final = 1_000  # whoever waits
+CHECKPOINT_PAGES: Final = 1_000  # of 4 KiB, when nobody waits
+CHECKPOINT_PAGES_MAX: Final = 4_000  # whoever waits
 EXIT_BROKEN: Final = 4
 
 Die = Callable[[str], object]
