@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 from rig import ALICE, START
-from stage import SETTINGS, Stage, house, play, rule
+from stage import SETTINGS, Stage, house, play, rule, services
 
 from watchkeeper.engine.answer import No
 from watchkeeper.engine.records import RhythmRecord, RhythmsRecord, put
+from watchkeeper.guards.situation import Clock
 from watchkeeper.learn.rhythm import Unusual
 from watchkeeper.learn.standing import Demotion
 from watchkeeper.packs.rule import Mode
@@ -172,6 +173,34 @@ def test_a_rule_that_left_the_configuration_is_forgotten_and_counts_anew_when_it
         assert record.since_at == START, "and not six weeks ago"
 
     play(scene, Watched())
+
+
+def test_a_service_that_left_the_catalogue_is_no_silence() -> None:
+    async def scene(stage: Watched) -> None:
+        only = house(rules={"down": MANY}, catalog=services("cart"))
+        await stage.activate(only)
+        assert stage.on.rhythms.series() == ()
+        await stage.passes(15 * 3_600 + 240)
+        assert (await stage.all(Unusual), stage.subjects("anomaly")) == ([], [])
+
+    play(scene, Watched(daily=20))
+
+
+def test_by_a_clock_that_cannot_be_trusted_nothing_is_counted_and_nothing_is_unusual() -> None:
+    async def scene(stage: Watched) -> None:
+        def distrusted() -> Clock:
+            stage.on.world.clock = Clock(trusted=False, why="it jumped")
+            return stage.on.world.clock
+
+        before = stage.calls()
+        stage.on._look_at_clock = stage.on.situations.clock = distrusted
+        await stage.breaks(3)
+        assert set(await stage.verdicts()) == {"hold"}
+        assert stage.calls() == before
+        await stage.passes(15 * 3_600 + 240)
+        assert await stage.all(Unusual) == [], "no day is over by such a clock"
+
+    play(scene, Watched(daily=20))
 
 
 def test_the_hours_are_those_of_the_zone_that_is_set() -> None:

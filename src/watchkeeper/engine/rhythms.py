@@ -165,6 +165,8 @@ class Rhythms:
         """A decision is durable. The first one of an episode is a call."""
         if decision.follows or decision.actor != "automation" or decision.rule not in self._node.rules:
             return
+        if not self._world.clock.trusted:
+            return  # in which hour it came nobody knows; a call lost is better than a surge in an hour that never was
         for service in services_of(decision.targets):
             series = self._count(decision.rule, service, decision.at)
             if self.settings.watch:
@@ -329,12 +331,14 @@ class Rhythms:
                 return
 
     def configured(self) -> None:
-        """A rule is counted from when it is in force. One that left is forgotten: under its name another may come."""
+        """A rule is counted from when it is in force. One that left is forgotten: under its name another may come. So is a
+        service that left: nobody calls for it any more, and that is no silence.
+        """
         now = self._scribe.clock.now()
-        rules = self._world.configuration.rulebook.rules
+        rules, catalog = self._world.configuration.rulebook.rules, self._world.configuration.catalog
         before = self._node.rules
         self._node = replace(self._node, rules={name: before.get(name, now) for name in rules})
-        for key in [key for key in self._series if key[0] not in rules]:
+        for key in [key for key in self._series if key[0] not in rules or by_ref(catalog, key[1]) is None]:
             self._gone.append(self._series.pop(key).record.id)
             self._changed.discard(key)
         self._zone = zone_of(self.settings.zone) or UTC
